@@ -1,0 +1,78 @@
+"""A provider's contract, as data: everything that the gateway may rely on, and nothing else about the provider.
+
+Routing, validation before sending, the reconciler's schedule and `GET /api/v1/providers` all read it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from schemas.destination import DestinationType
+from schemas.money import MAX_AMOUNT_MINOR
+
+HOUR_S = 3600
+DAY_S = 24 * HOUR_S
+
+
+class KeyFormat(StrEnum):
+    """The alphabet of the key that a provider takes; keys are minted in this form and never truncated."""
+
+    UUID4 = "uuid4"
+    HEX32 = "hex32"  # 32 letters and digits, no dash, no underscore
+
+
+class Proof(StrEnum):
+    """How a notice proves that the provider sent it."""
+
+    SIGNATURE = "signature"  # binds the body: its content is a fact
+    STATIC_SECRET = "static_secret"  # noqa: S105 - proves a sender, not a body: only a hint that triggers a read
+    NONE = "none"  # no notices
+
+
+class CancelRule(StrEnum):
+    """When a payout can still be stopped after it was sent."""
+
+    NEVER = "never"
+    WHILE_PENDING = "while_pending"
+
+
+@dataclass(frozen=True, slots=True)
+class AmountRule:
+    """What amounts a provider can express in one currency, in minor units."""
+
+    step_minor: int = 1
+    min_minor: int = 1
+    max_minor: int = MAX_AMOUNT_MINOR
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One provider's promises. Times in seconds."""
+
+    provider: str
+    title: str
+    method: str  # what merchants see as a payout's `method`
+    destinations: frozenset[DestinationType]
+    amounts: dict[str, AmountRule]  # currency -> rule; a currency that is not here is not served
+    key_format: KeyFormat
+    proof: Proof
+    batch_size: int = 1
+    max_scheduled: int | None = None  # at most so many accepted, not yet executed payouts per connection
+    cancel: CancelRule = CancelRule.NEVER
+    replay_window_s: float = 0.0  # how long the same key surely gives the same payout; 0 = the key protects nothing
+    find_by_key: bool = False  # a read by our own key is authoritative once `visibility_s` has passed
+    visibility_s: float = 0.0  # "not found" is believed only this long after the last send
+    return_window_s: float = 0.0  # `paid` is provisional for this long
+    poll_after_s: tuple[float, ...] = (
+        5,
+        30,
+        120,
+        600,
+        HOUR_S,
+    )  # ages at which an open attempt is read; the last repeats
+    review_after_s: float = DAY_S  # an attempt nobody can explain goes to a person after this
+    submit_timeout_s: float = 30.0  # connect and answer together; a lease must outlive it
+    operator_marks: bool = False  # a person reports progress; nothing is sent over a network
+    saves_cards: bool = False
+    rate_per_s: float | None = None  # pacing of submits per connection; None = not paced
+    countries: frozenset[str] = frozenset()
+    bank_codes: frozenset[str] = frozenset()  # accepted `bankCode`s; empty = any

@@ -1,0 +1,19 @@
+"""Text that people typed: what we accept in names, notes and reasons.
+
+Control characters are refused, since they break logs, statements and bank files; nothing is silently changed.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+
+def _printable(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    if not value.isprintable():
+        raise ValueError("must not contain control characters or line breaks")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
