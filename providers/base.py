@@ -6,10 +6,11 @@ never raises for network or provider trouble: whatever happened becomes a report
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
+from urllib.parse import urlsplit
 
 from multidict import CIMultiDictProxy
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from providers.transport import Transport
 from schemas.contract import Contract
@@ -24,6 +25,30 @@ class ProviderModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    # `port` raises ValueError itself when it is no port.
+    extra = parts.username or parts.password or parts.query or parts.fragment or parts.port == 0
+    if parts.scheme not in {"http", "https"} or not parts.hostname or extra:
+        raise ValueError("must be http(s)://host, with a port and a path at most")
+    return value.rstrip("/")
+
+
+def _header_text(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise ValueError("must be printable ASCII without spaces, since it travels in a header")
+    return secret
+
+
+# Where a provider is reached. No default anywhere: an address is a decision of whoever makes the connection.
+BaseUrl = Annotated[str, Field(max_length=500, pattern=r"^[!-~]+$"), AfterValidator(_base_url)]
+# A secret that goes out in a header: never empty.
+HeaderSecret = Annotated[SecretStr, Field(min_length=1, max_length=4096), AfterValidator(_header_text)]
+# A secret that notices are checked with. Empty = not set up yet: it verifies nothing.
+NoticeSecret = Annotated[SecretStr, Field(max_length=4096)]
+
+
 class Connector(Protocol):
     """One account's credentials at one provider, ready to talk."""
 
@@ -35,7 +60,10 @@ class Connector(Protocol):
         ...
 
     async def find(self, lookups: Sequence[Lookup]) -> list[Report]:
-        """Read attempts back, by their id once known, else by our key; one report per lookup, in order."""
+        """Read attempts back, by their id once known, else by our key; one report per lookup, in order.
+
+        Never `NotSent` or `Refused`: a read that failed says nothing about the payout.
+        """
         ...
 
     def verify_notice(self, headers: CIMultiDictProxy[str], body: bytes) -> bool:

@@ -56,6 +56,7 @@ class Contract:
     key_format: KeyFormat
     proof: Proof
     batch_size: int = 1
+    batch_linger_s: float = 0.0  # how long a queued payout waits for others to go out with it
     max_scheduled: int | None = None  # at most so many accepted, not yet executed payouts per connection
     cancel: CancelRule = CancelRule.NEVER
     replay_window_s: float = 0.0  # how long the same key surely gives the same payout; 0 = the key protects nothing
@@ -76,3 +77,4 @@ class Contract:
     rate_per_s: float | None = None  # pacing of submits per connection; None = not paced
     countries: frozenset[str] = frozenset()
     bank_codes: frozenset[str] = frozenset()  # accepted `bankCode`s; empty = any
+    descriptor_pattern: str | None = None  # a statement descriptor must match this in full; None = any is accepted

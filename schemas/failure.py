@@ -21,6 +21,7 @@ class FailureCode(StrEnum):
     RETURNED = "returned"
     CONFIGURATION = "configuration"
     OPERATOR = "marked_failed_by_operator"
+    UNEXPLAINED = "unexplained"  # failed for certain, for a reason that is not in the provider's tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,12 @@ FAILURE_MEANING: dict[FailureCode, FailureMeaning] = {
     FailureCode.OPERATOR: FailureMeaning(
         "A person marked this payout as failed.",
         "Read the reason; make a new payout if it should still be paid.",
+        True,
+        False,
+    ),
+    FailureCode.UNEXPLAINED: FailureMeaning(
+        "The provider reported a failure and gave no reason that we know.",
+        "Read the provider's words or ask the provider before trying again.",
         True,
         False,
     ),

@@ -40,6 +40,7 @@ class RefusalCause(StrEnum):
     RECIPIENT = "recipient"  # the recipient's own data: no other provider will do better
     CONNECTION = "connection"  # our credentials or configuration: the payout is not to blame and stays queued
     PACING = "pacing"  # too many requests, documented as not processed
+    ALONE = "alone"  # a batch was refused for the content of a row we cannot name: not processed, send again by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class Unclear:
 
     reason: str
     words: Words = NO_WORDS
+    provider_ref: str | None = None  # their ids, when the answer named them: a later read can settle it by them
+    submission_ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

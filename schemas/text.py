@@ -3,6 +3,7 @@
 Control characters are refused, since they break logs, statements and bank files; nothing is silently changed.
 """
 
+from collections.abc import Container
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -17,3 +18,14 @@ def _printable(value: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
+
+
+def one_of(known: Container[str], what: str) -> AfterValidator:
+    """A validator that takes only members of `known`; `what` names them in the error."""
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"must be {what}")
+        return value
+
+    return AfterValidator(check)

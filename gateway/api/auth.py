@@ -1,0 +1,125 @@
+"""Who is asking: Bearer keys and signed requests, as the Plugipay sheet has them on the wire (section 3).
+
+Comparisons take constant time and are made on bytes. An unknown key id takes as long as a wrong signature.
+"""
+
+import hashlib
+import hmac
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+
+from gateway.api.envelope import ApiError
+from gateway.sealing import Seal, key_place
+from gateway.store import accounts
+from gateway.store.database import Pool
+
+PAYOUT_READ: Final = "plugipay:payout:read"
+PAYOUT_WRITE: Final = "plugipay:payout:write"
+LEDGER_READ: Final = "plugipay:ledger:read"
+LEDGER_WRITE: Final = "plugipay:ledger:write"
+CARD_READ: Final = "plugipay:card:read"
+CARD_WRITE: Final = "plugipay:card:write"
+SCOPES: Final = (PAYOUT_READ, PAYOUT_WRITE, LEDGER_READ, LEDGER_WRITE, CARD_READ, CARD_WRITE)
+
+_SIGNED = re.compile(r"Plugipay-HMAC-SHA256 keyId=([\x21-\x2b\x2d-\x7e]{1,200}), scope=\*, signature=([0-9a-f]{64})")
+_BEARER = re.compile(r"Bearer ([\x21-\x7e]{8,200})")
+_TOLERANCE_S = 300
+_REMEMBER_S = 1.0  # so long may a revoked key still work in a process that has just used it
+_REMEMBER_AT_MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The account that a request speaks for."""
+
+    account_id: str
+    key_id: str
+    scopes: frozenset[str]
+    default_currency: str
+    secret: bytes = field(default=b"", repr=False)
+
+    @property
+    def source(self) -> str:
+        """How this caller appears in timelines."""
+        return f"key:{self.key_id}"
+
+
+def _unknown_key() -> ApiError:
+    return ApiError(401, "invalid_key", "This key is not known, or was revoked.", field="Authorization")
+
+
+class Auth:
+    """Authenticates requests; remembers keys for a second."""
+
+    def __init__(self, pool: Pool, seal: Seal) -> None:
+        self._pool = pool
+        self._seal = seal
+        self._known: dict[str, tuple[float, Caller | None]] = {}
+
+    async def caller(self, request: web.Request, scope: str, body: bytes) -> Caller:
+        """Who asks, if their key has this scope. Raises `ApiError` 401 or 403."""
+        headers = request.headers.getall("Authorization", [])
+        if len(headers) > 1:
+            raise ApiError(400, "validation_error", "Send one Authorization header.", field="Authorization")
+        given = headers[0] if headers else ""
+        if bearer := _BEARER.fullmatch(given):
+            caller = await self._find(self._seal.lookup_of(bearer[1]))
+            if caller is None or caller.secret:
+                raise _unknown_key()
+        elif signed := _SIGNED.fullmatch(given):
+            caller = await self._signed(request, signed[1], signed[2], body)
+        else:
+            raise ApiError(
+                401,
+                "missing_key" if not given else "invalid_key",
+                "Send Authorization: Bearer <key>, or a Plugipay-HMAC-SHA256 signature.",
+                field="Authorization",
+            )
+        if scope not in caller.scopes:
+            raise ApiError(403, "insufficient_scope", f"This key does not have the scope {scope}.", field="Authorization")
+        behalf = request.headers.get("X-Plugipay-On-Behalf-Of")
+        if behalf is not None and behalf != caller.account_id:
+            raise ApiError(403, "insufficient_scope", "This key cannot act for another account.")
+        return caller
+
+    async def _signed(self, request: web.Request, key_id: str, signature: str, body: bytes) -> Caller:
+        stamp = request.headers.get("X-Plugipay-Timestamp", "")
+        if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
+            raise ApiError(401, "invalid_timestamp", "X-Plugipay-Timestamp must be unix seconds.", field="X-Plugipay-Timestamp")
+        if abs(time.time() - int(stamp)) > _TOLERANCE_S:
+            raise ApiError(
+                401,
+                "timestamp_skew",
+                f"The request is more than {_TOLERANCE_S} seconds away from our clock; sign it again.",
+                field="X-Plugipay-Timestamp",
+            )
+        caller = await self._find(key_id)
+        lines = [request.method, request.raw_path, stamp, hashlib.sha256(body).hexdigest()]
+        lines += request.headers.getall("Idempotency-Key", [])
+        # An unknown key is checked against some secret too, so that it takes as long as a wrong signature.
+        secret = caller.secret if caller and caller.secret else b"unknown"
+        expected = hmac.new(secret, "\n".join(lines).encode(), hashlib.sha256).hexdigest()
+        matches = hmac.compare_digest(expected.encode(), signature.encode())
+        if caller is None or not caller.secret:
+            raise _unknown_key()
+        if not matches:
+            raise ApiError(401, "invalid_signature", "The signature does not fit this request.", field="Authorization")
+        return caller
+
+    async def _find(self, lookup: str) -> Caller | None:
+        known = self._known.get(lookup)
+        if known and known[0] > time.monotonic():
+            return known[1]
+        row = await accounts.find_key(self._pool, lookup)
+        caller = None
+        if row is not None:
+            secret = self._seal.open(row.secret_sealed, key_place(row.account_id, row.id)) if row.secret_sealed else b""
+            caller = Caller(row.account_id, row.id, row.scopes, row.default_currency, secret)
+        if len(self._known) >= _REMEMBER_AT_MOST:
+            self._known.clear()
+        self._known[lookup] = (time.monotonic() + _REMEMBER_S, caller)
+        return caller

@@ -1,0 +1,105 @@
+"""Reading a request: body, query and idempotency key, strictly, with an error that names the field."""
+
+import asyncio
+import hashlib
+from typing import Any, TypeVar
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from gateway.api.envelope import ApiError
+from schemas.strict_json import StrictJsonError, load_object
+
+BODY_LIMIT_BYTES = 64 * 1024
+_BODY_DEADLINE_S = 10.0
+_KEY_LIMIT = 255
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# What pydantic's error types mean in our words; anything else keeps pydantic's own sentence.
+_MESSAGES = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field",
+    "int_type": "must be an integer number of minor units, not text, a fraction or a boolean",
+    "string_type": "must be text",
+    "dict_type": "must be an object",
+}
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The raw body, at most `BODY_LIMIT_BYTES` of it and not for ever."""
+    try:
+        async with asyncio.timeout(_BODY_DEADLINE_S):
+            return await request.read()
+    except TimeoutError as error:
+        raise ApiError(408, "request_timeout", "The body took too long to arrive. Nothing was done.") from error
+
+
+def _refusal(error: ValidationError) -> ApiError:
+    problems = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        path = ".".join(str(part) for part in problem["loc"] if part not in ("bank_account", "card", "balance", "[key]"))
+        message = _MESSAGES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+        problems.append({"field": path or None, "message": message})
+    first = problems[0]
+    text = f"{first['field']} {first['message']}" if first["field"] else str(first["message"])
+    return ApiError(400, "validation_error", text[0].upper() + text[1:] if not first["field"] else text,
+                    field=first["field"], details=problems)  # fmt: skip
+
+
+def parse(model: type[Model], request: web.Request, body: bytes) -> Model:
+    """The body as a model. An empty body counts as an empty object."""
+    if body:
+        content_type = request.headers.get("Content-Type", "")
+        if content_type.partition(";")[0].strip().lower() != "application/json":
+            raise ApiError(415, "unsupported_media_type", "Send the body as application/json.", field="Content-Type")
+    try:
+        data = load_object(body) if body else {}
+    except StrictJsonError as error:
+        raise ApiError(400, "invalid_json", f"The body cannot be read: {error}.") from error
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise _refusal(error) from error
+
+
+def fingerprint(request: web.Request, model: BaseModel) -> bytes:
+    """What makes two requests the same: the operation and what was asked, whatever the spelling of the JSON."""
+    content = orjson.dumps(model.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(f"{request.method} {request.path}\n".encode() + content).digest()
+
+
+def idempotency_key(request: web.Request) -> str:
+    """The one `Idempotency-Key` that every write needs."""
+    values = request.headers.getall("Idempotency-Key", [])
+    if len(values) != 1 or not values[0] or len(values[0]) > _KEY_LIMIT or not values[0].isascii():
+        raise ApiError(
+            400,
+            "validation_error",
+            f"Send exactly one Idempotency-Key of 1 to {_KEY_LIMIT} ASCII characters; use a new one for each new payout.",
+            field="Idempotency-Key",
+        )
+    return values[0]
+
+
+def query(request: web.Request, *known: str) -> dict[str, str]:
+    """The query, each parameter at most once and none that is not known."""
+    given: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name not in known:
+            raise ApiError(400, "validation_error", f"{name} is not a known parameter", field=name)
+        if name in given:
+            raise ApiError(400, "validation_error", f"{name} is given twice", field=name)
+        given[name] = value
+    return given
+
+
+def limit_of(given: dict[str, Any], *, default: int = 50, at_most: int = 100) -> int:
+    """The `limit` of a list."""
+    text = given.get("limit")
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= at_most):
+        raise ApiError(400, "validation_error", f"limit must be a whole number from 1 to {at_most}", field="limit")
+    return int(text)

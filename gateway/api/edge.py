@@ -1,0 +1,84 @@
+"""Around every request: an id, the envelope for whatever goes wrong, one log line and one measurement.
+
+Logs routes and codes, never paths with ids that are not ours, bodies, headers or queries.
+"""
+
+import time
+
+import asyncpg
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.api.envelope import PAYOUT_ID, REQUEST_ID, ApiError, fail
+from gateway.api.parts import parts_of
+from gateway.gather import TooMuchWaitingError
+from gateway.ids import new_id
+from schemas import ids
+
+_log = structlog.get_logger("gateway.api")
+
+# What aiohttp itself refuses, in our words.
+_HTTP_CODES: dict[int, tuple[str, str]] = {
+    404: ("not_found", "There is no such path."),
+    405: ("method_not_allowed", "This path does not take that method."),
+    413: ("body_too_large", "The body is larger than this API takes. Nothing was done."),
+}
+_UNAVAILABLE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TooMuchWaitingError, ConnectionError, TimeoutError,
+                asyncpg.InsufficientResourcesError, asyncpg.OperatorInterventionError)  # fmt: skip
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "unknown"
+
+
+def _refuse(error: web.HTTPException) -> ApiError:
+    code, message = _HTTP_CODES.get(error.status, ("request_refused", error.reason))
+    allow = error.headers.get("Allow")
+    return ApiError(error.status, code, message, headers={"Allow": allow} if allow else None)
+
+
+async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamResponse, str]:
+    try:
+        return await handler(request), ""
+    except ApiError as error:
+        return fail(request, error), error.code
+    except web.HTTPException as error:
+        refused = _refuse(error)
+        return fail(request, refused), refused.code
+    except _UNAVAILABLE:
+        _log.exception("request.unavailable", requestId=request[REQUEST_ID])
+        # Honest about what is not known: the write may have reached the database before the connection broke.
+        text = "The database did not answer. Repeat the request with the same Idempotency-Key: that can never pay twice."
+        return fail(request, ApiError(503, "service_unavailable", text, headers={"Retry-After": "1"})), "service_unavailable"
+    except Exception:
+        _log.exception("request.failed", requestId=request[REQUEST_ID])
+        text = "Something went wrong on our side. Repeat the request with the same Idempotency-Key: that can never pay twice."
+        return fail(request, ApiError(500, "internal_error", text)), "internal_error"
+
+
+@web.middleware
+async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id, answer in the envelope, measure and log."""
+    started = time.perf_counter()
+    request_id = new_id(ids.REQUEST)
+    request[REQUEST_ID] = request_id
+    response, code = await _answer(request, handler)
+    took_s = time.perf_counter() - started
+    response.headers["X-Request-Id"] = request_id
+    route = _route(request)
+    # A method that HTTP does not know would be a label that whoever asks can invent.
+    method = request.method if request.method in {"GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"} else "other"
+    parts_of(request).metrics.requests.labels(method, route, str(response.status)).observe(took_s)
+    _log.info(
+        "request",
+        requestId=request_id,
+        method=method,
+        route=route,
+        status=response.status,
+        ms=round(took_s * 1000, 2),
+        payout=request.get(PAYOUT_ID),
+        code=code or None,
+    )
+    return response

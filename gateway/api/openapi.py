@@ -1,0 +1,123 @@
+"""The API's description, generated from the schemas and from the one table of routes."""
+
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from gateway.api.operations import OPERATIONS, Operation
+from schemas.answers import Envelope, ErrorBody, Meta
+
+DESCRIPTION = (
+    "Pay anyone through any provider. Every answer is an envelope of data, error and meta. Authenticate with a Bearer key "
+    "or a Plugipay-HMAC-SHA256 signature. Every POST that creates or changes something needs an Idempotency-Key."
+)
+_REF = "#/components/schemas/{model}"
+_ERRORS = {
+    "400": "Something in the request is wrong; `field` says what. Nothing was done.",
+    "401": "No key, an unknown key, or a wrong signature.",
+    "403": "The key lacks the scope.",
+    "404": "This account has nothing like that.",
+    "409": "It conflicts with what is there: an idempotency key, a reference or a state. Nothing was changed.",
+    "422": "It cannot be done now: balance, route, amount or destination. Nothing was created.",
+    "503": "Try again after Retry-After; the same Idempotency-Key is safe.",
+}
+
+
+def _models() -> list[type[BaseModel]]:
+    named: dict[str, type[BaseModel]] = {}
+    for operation in OPERATIONS:
+        for model in (operation.request, operation.answer):
+            if model is not None:
+                named[model.__name__] = model
+    return [*named.values(), ErrorBody, Meta]
+
+
+def _envelope(operation: Operation) -> dict[str, Any]:
+    if operation.answer is None:
+        return {}
+    ref: dict[str, Any] = {"$ref": _REF.format(model=operation.answer.__name__)}
+    return {
+        "type": "object",
+        "required": list(Envelope.model_fields),
+        "properties": {
+            "data": {"type": "array", "items": ref} if operation.is_list else ref,
+            "error": {"type": "null"},
+            "meta": {"$ref": _REF.format(model="Meta")},
+        },
+    }
+
+
+def _failure(text: str) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "required": list(Envelope.model_fields),
+        "properties": {
+            "data": {"type": "null"},
+            "error": {"$ref": _REF.format(model="ErrorBody")},
+            "meta": {"$ref": _REF.format(model="Meta")},
+        },
+    }
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    in_path = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
+    text = {"type": "string"}
+    parameters: list[dict[str, Any]] = [{"name": n, "in": "path", "required": True, "schema": text} for n in in_path]
+    parameters += [{"name": n, "in": "query", "required": False, "schema": text} for n in operation.query]
+    if operation.needs_key:
+        key = {"type": "string", "minLength": 1, "maxLength": 255}
+        parameters.append({"name": "Idempotency-Key", "in": "header", "required": True, "schema": key})
+    return parameters
+
+
+def _describe(operation: Operation) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": "Done."}
+    if operation.answer is not None:
+        success["content"] = {"application/json": {"schema": _envelope(operation)}}
+    described: dict[str, Any] = {
+        "summary": operation.summary,
+        "operationId": operation.name,
+        "tags": [operation.tag],
+        "parameters": _parameters(operation),
+        "responses": {
+            str(operation.status): success,
+            **({code: _failure(text) for code, text in _ERRORS.items()} if operation.is_authenticated else {}),
+        },
+        "security": [{"bearer": []}, {"signature": []}] if operation.is_authenticated else [],
+    }
+    if operation.request is not None:
+        ref = {"$ref": _REF.format(model=operation.request.__name__)}
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref}}}
+        described["x-request"] = operation.request.__name__
+    if operation.answer is not None:
+        described["x-answer"] = operation.answer.__name__
+    return described
+
+
+@cache
+def describe() -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    _, schemas = models_json_schema([(model, "validation") for model in _models()], ref_template=_REF, by_alias=True)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _describe(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Payout gateway", "version": "1", "description": DESCRIPTION},
+        "paths": paths,
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "signature": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": "Plugipay-HMAC-SHA256 keyId=<id>, scope=*, signature=<hex>, with X-Plugipay-Timestamp",
+                },
+            },
+        },
+    }

@@ -1,0 +1,166 @@
+"""Steering a payout: cancel, and what a person reports of a manual one. A report like any other, through `apply`."""
+
+from dataclasses import dataclass
+
+import asyncpg
+from aiohttp import web
+
+from gateway.api import views
+from gateway.api.auth import PAYOUT_WRITE, Caller
+from gateway.api.body import fingerprint, idempotency_key, parse, read_body
+from gateway.api.envelope import ApiError, ok
+from gateway.api.parts import Parts, parts_of
+from gateway.api.payouts import load
+from gateway.apply import MovedOnError, Said
+from gateway.lifecycle import MARKS, is_cancelable
+from gateway.store import payouts
+from gateway.store.rows import PayoutRow
+from schemas.failure import FailureCode
+from schemas.payout import Phase
+from schemas.report import Progress, Taken
+from schemas.requests import Cancel, MarkFailed, MarkReturned, MarkWithReference
+
+_TRIES = 5  # the payout may be moving while it is being steered
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One request to steer a payout."""
+
+    parts: Parts
+    caller: Caller
+    key: str
+    mark: bytes
+
+
+async def _replayed(request: web.Request, asked: _Asked, row: PayoutRow) -> web.Response | None:
+    used = await payouts.used_key(asked.parts.pool, asked.caller.account_id, asked.key)
+    if used is None:
+        return None
+    if used.fingerprint != asked.mark or used.payout_id != row.id:
+        raise ApiError(
+            409,
+            "idempotency_mismatch",
+            "This Idempotency-Key was used for another request. Nothing was changed.",
+            field="Idempotency-Key",
+        )
+    return _answer(request, asked, row, replayed=True)
+
+
+def _answer(request: web.Request, asked: _Asked, row: PayoutRow, *, replayed: bool = False) -> web.Response:
+    return ok(request, views.payout(row, asked.parts.connections.contract(row.provider)), replayed=replayed)
+
+
+def _conflict(row: PayoutRow, what: str) -> ApiError:
+    state = row.attempt_state.value if row.attempt_state else row.phase.value
+    return ApiError(409, "state_conflict", f"A payout that is {row.status} ({state}) cannot be {what}. Nothing was changed.")
+
+
+async def _report(
+    request: web.Request, asked: _Asked, row: PayoutRow, report: Taken, what: str, failure_text: str | None
+) -> web.Response | None:
+    """Apply a person's word about a manual payout; None when the payout moved and has to be looked at again."""
+    contract = asked.parts.connections.contract(row.provider)
+    if not contract.operator_marks:
+        raise ApiError(
+            409, "state_conflict", f"{contract.title} reports this payout's progress itself; it cannot be {what} by hand."
+        )
+    if row.phase is Phase.QUEUED:
+        await asked.parts.dispatcher.claim_one(row.id, row.provider)
+        return None
+    if row.attempt_id is None or row.attempt_state not in MARKS[report.progress]:
+        raise _conflict(row, what)
+    said = Said(
+        account_id=row.account_id,
+        attempt_id=row.attempt_id,
+        report=report,
+        source=asked.caller.source,
+        request_key=asked.key,
+        fingerprint=asked.mark,
+        failure_text=failure_text,
+        allowed_from=MARKS[report.progress],
+    )
+    if await asked.parts.apply.by_person(said) is None:
+        return None
+    return _answer(request, asked, await load(asked.parts, asked.caller, request))
+
+
+async def _steer(
+    request: web.Request, asked: _Asked, report: Taken, what: str, failure_text: str | None = None
+) -> web.Response:
+    for _ in range(_TRIES):
+        row = await load(asked.parts, asked.caller, request)
+        if answer := await _replayed(request, asked, row):
+            return answer
+        try:
+            if report.progress is Progress.CANCELLED and row.phase is Phase.QUEUED:
+                await asked.parts.apply.cancel_queued(
+                    row, source=asked.caller.source, request_key=asked.key, fingerprint=asked.mark
+                )
+                return _answer(request, asked, await load(asked.parts, asked.caller, request))
+            if answer := await _report(request, asked, row, report, what, failure_text):
+                return answer
+        except (MovedOnError, asyncpg.UniqueViolationError):
+            continue  # somebody was faster: the dispatcher, or the same request at another connection
+    raise ApiError(
+        503, "service_unavailable", "The payout is moving right now. Nothing was changed; repeat the request.",
+        headers={"Retry-After": "1"},
+    )  # fmt: skip
+
+
+async def mark_in_transit(request: web.Request) -> web.Response:
+    """`POST /api/v1/payouts/{id}/mark-in-transit`."""
+    asked, given = await _read_reference(request)
+    return await _steer(request, asked, Taken(Progress.IN_TRANSIT, reference=given.reference), "marked in transit")
+
+
+async def mark_paid(request: web.Request) -> web.Response:
+    """`POST /api/v1/payouts/{id}/mark-paid`."""
+    asked, given = await _read_reference(request)
+    return await _steer(request, asked, Taken(Progress.PAID, reference=given.reference), "marked paid")
+
+
+async def _read_reference(request: web.Request) -> tuple[_Asked, MarkWithReference]:
+    parts = parts_of(request)
+    body = await read_body(request)
+    caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
+    given = parse(MarkWithReference, request, body)
+    return _Asked(parts, caller, idempotency_key(request), fingerprint(request, given)), given
+
+
+async def mark_failed(request: web.Request) -> web.Response:
+    """`POST /api/v1/payouts/{id}/mark-failed`."""
+    parts = parts_of(request)
+    body = await read_body(request)
+    caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
+    given = parse(MarkFailed, request, body)
+    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given))
+    report = Taken(Progress.FAILED, failure_code=FailureCode.OPERATOR)
+    return await _steer(request, asked, report, "marked failed", given.failure_reason)
+
+
+async def mark_returned(request: web.Request) -> web.Response:
+    """`POST /api/v1/payouts/{id}/mark-returned`: the bank sent the money back after it had been paid."""
+    parts = parts_of(request)
+    body = await read_body(request)
+    caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
+    given = parse(MarkReturned, request, body)
+    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given))
+    report = Taken(Progress.RETURNED, failure_code=FailureCode.RETURNED)
+    return await _steer(request, asked, report, "marked returned", given.reason)
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """`POST /api/v1/payouts/{id}/cancel`: certain before it is sent, and for a manual payout that nobody has started."""
+    parts = parts_of(request)
+    body = await read_body(request)
+    caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
+    given = parse(Cancel, request, body)
+    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given))
+    row = await load(parts, caller, request)
+    contract = parts.connections.contract(row.provider)
+    if not is_cancelable(row.phase, row.attempt_state, operator_marks=contract.operator_marks):
+        if answer := await _replayed(request, asked, row):
+            return answer
+        raise _conflict(row, "cancelled")
+    return await _steer(request, asked, Taken(Progress.CANCELLED), "cancelled")

@@ -1,0 +1,154 @@
+"""Rows as merchants see them. The only place that knows both; `schemas.answers` is what the results must fit."""
+
+from typing import Any
+
+from gateway.api.envelope import iso
+from gateway.lifecycle import is_cancelable
+from gateway.store.rows import BalanceRow, CardRow, EntryRow, EventRow, PayoutRow
+from schemas.contract import Contract
+from schemas.destination import DestinationType
+
+
+def _destination(row: PayoutRow) -> dict[str, Any]:
+    if row.destination_type == DestinationType.CARD:
+        return {"type": row.destination_type, "cardId": row.card_id}
+    if row.destination_type == DestinationType.BALANCE:
+        return {"type": row.destination_type}
+    return {
+        "type": row.destination_type,
+        "bankCode": row.bank_code,
+        "bankName": row.bank_name,
+        "bankAccountNumber": row.bank_account_number,
+        "bankAccountHolder": row.bank_account_holder,
+    }
+
+
+def payout(row: PayoutRow, contract: Contract) -> dict[str, Any]:
+    """A payout: Plugipay's keys first, ours after them (`schemas.answers.PayoutAnswer`)."""
+    return {
+        "id": row.id,
+        "accountId": row.account_id,
+        "amount": row.amount_minor,
+        "currency": row.currency,
+        "status": row.status,
+        "method": row.method,
+        "bankCode": row.bank_code,
+        "bankName": row.bank_name,
+        "bankAccountNumber": row.bank_account_number,
+        "bankAccountHolder": row.bank_account_holder,
+        "note": row.note,
+        "reference": row.reference,
+        "failureReason": row.failure_text,
+        "ledgerTransactionId": row.ledger_tx_id,
+        "processedAt": iso(row.processed_at),
+        "completedAt": iso(row.completed_at),
+        "createdAt": iso(row.created_at),
+        "updatedAt": iso(row.updated_at),
+        "phase": row.phase,
+        "cancelable": is_cancelable(row.phase, row.attempt_state, operator_marks=contract.operator_marks),
+        "provider": row.provider,
+        "connectionId": row.connection_id,
+        "destination": _destination(row),
+        "merchantReference": row.merchant_reference,
+        "statementDescriptor": row.statement_descriptor,
+        "metadata": row.metadata,
+        "failureCode": row.failure_code,
+        "reviewReason": row.review_reason,
+        "finalAt": iso(row.final_at),
+    }
+
+
+def step(row: EventRow) -> dict[str, Any]:
+    """One step of a timeline."""
+    words = row.words
+    return {
+        "id": row.id,
+        "seq": row.seq,
+        "type": row.type,
+        "phase": row.phase,
+        "status": row.status,
+        "attemptId": row.attempt_id,
+        "source": row.source,
+        "reason": row.reason,
+        "providerWords": {name: words.get(name) for name in ("status", "code", "text")} if words else None,
+        "createdAt": iso(row.created_at),
+    }
+
+
+def balance(row: BalanceRow) -> dict[str, Any]:
+    """The books of one currency."""
+    return {
+        "ledgerBalance": row.available + row.in_transit,
+        "locked": row.in_transit,
+        "available": row.available,
+        "currency": row.currency,
+    }
+
+
+def bank_account(stored: dict[str, Any] | None) -> dict[str, Any]:
+    """The default bank account, or that there is none."""
+    given = stored or {}
+    return {
+        "bankCode": given.get("bank_code"),
+        "bankName": given.get("bank_name"),
+        "bankAccountNumber": given.get("bank_account_number"),
+        "bankAccountHolder": given.get("bank_account_holder"),
+        "configured": stored is not None,
+    }
+
+
+def card(row: CardRow) -> dict[str, Any]:
+    """A saved card, without number or token."""
+    return {
+        "id": row.id,
+        "accountId": row.account_id,
+        "connectionId": row.connection_id,
+        "state": row.state,
+        "brand": row.brand,
+        "last4": row.last4,
+        "failureReason": row.failure_text,
+        "createdAt": iso(row.created_at),
+        "updatedAt": iso(row.updated_at),
+    }
+
+
+def entry(row: EntryRow) -> dict[str, Any]:
+    """One line of the ledger."""
+    return {
+        "transactionId": row.tx_id,
+        "line": row.line,
+        "kind": row.kind,
+        "book": row.book,
+        "direction": "debit" if row.debit else "credit",
+        "amount": row.debit or row.credit,
+        "currency": row.currency,
+        "payoutId": row.payout_id,
+        "memo": row.memo,
+        "postedAt": iso(row.posted_at),
+    }
+
+
+def provider(contract: Contract, connection_ids: list[str]) -> dict[str, Any]:
+    """A provider's contract, and the caller's connections at it."""
+    forever = contract.replay_window_s == float("inf")
+    return {
+        "provider": contract.provider,
+        "title": contract.title,
+        "method": contract.method,
+        "destinations": sorted(contract.destinations),
+        "amounts": [
+            {"currency": code, "step": rule.step_minor, "minimum": rule.min_minor, "maximum": rule.max_minor}
+            for code, rule in sorted(contract.amounts.items())
+        ],
+        "bankCodes": sorted(contract.bank_codes),
+        "batchSize": contract.batch_size,
+        "cancel": contract.cancel,
+        "noticeProof": contract.proof,
+        "replayWindowSeconds": None if forever else contract.replay_window_s,
+        "findByReference": contract.find_by_key,
+        "visibilitySeconds": contract.visibility_s,
+        "returnWindowSeconds": contract.return_window_s,
+        "savesCards": contract.saves_cards,
+        "markedByOperator": contract.operator_marks,
+        "connections": connection_ids,
+    }

@@ -1,0 +1,184 @@
+"""The composition root: the one place where the parts of a gateway process are made and put together.
+
+Tests swap parts here and nowhere else.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from functools import partial
+
+import structlog
+from aiohttp import web
+
+from gateway.api.auth import Auth
+from gateway.api.body import BODY_LIMIT_BYTES
+from gateway.api.edge import edge
+from gateway.api.parts import PARTS, Parts
+from gateway.api.routes import add_routes
+from gateway.apply import Apply
+from gateway.card_saver import CardSaver
+from gateway.connections import Connections
+from gateway.dispatcher import Dispatcher
+from gateway.gather import Gather
+from gateway.inbox import Inbox
+from gateway.loops import Loop
+from gateway.metrics import Metrics
+from gateway.reconciler import Reconciler
+from gateway.sealing import Seal
+from gateway.settings import Role, Settings
+from gateway.store.accounts import find_key, paused_connections
+from gateway.store.database import Pool, open_pool
+from gateway.store.notices import add_notices, inbox_age
+from gateway.store.payouts import create_payouts, phase_counts
+from providers.base import Provider
+from providers.transport import Transport
+
+_log = structlog.get_logger(__name__)
+
+DEMO_KEY_ID = "ak_test_demo"
+DEMO_SECRET = "sk_test_demo"  # noqa: S105 - published on purpose; refused outside demo mode
+DEMO_BEARER = "pk_test_demo"
+
+_SHUTDOWN_S = 10.0
+_KEEPALIVE_S = 15.0
+_MEASURE_EVERY_S = 5.0
+_LAG_EVERY_S = 0.25
+
+
+class DemoKeysError(RuntimeError):
+    """The database holds the published demo keys. Anyone could pay with them, so outside demo mode nothing is started."""
+
+
+class Gateway:
+    """One gateway process: its parts, its loops, its HTTP server."""
+
+    def __init__(self, settings: Settings, pool: Pool, seal: Seal, providers: Mapping[str, Provider]) -> None:
+        """Put the parts together; nothing runs before `start`."""
+        self.settings = settings
+        self.pool = pool
+        self.seal = seal
+        self.metrics = Metrics()
+        self.transport = Transport(on_call=self._on_call, on_unknown_word=self._on_unknown_word)
+        self.connections = Connections(pool, seal, providers, self.transport)
+        self.apply = Apply(pool, self.connections.contract, self.metrics, self._wake_dispatcher)
+        self.dispatcher = Dispatcher(pool, self.connections, self.apply, seal, poll_s=settings.poll_s)
+        self.inbox = Inbox(pool, self.connections, self.apply, seal, self.metrics, poll_s=settings.poll_s)
+        self.reconciler = Reconciler(pool, self.connections, self.apply, seal, poll_s=settings.poll_s)
+        self.card_saver = CardSaver(pool, self.connections)
+        self._creates = Gather(partial(create_payouts, pool))
+        self._notices = Gather(partial(add_notices, pool))
+        self._loops: list[Loop] = [self.dispatcher, self.inbox, self.reconciler] if Role.LOOPS in settings.roles else []
+        self._watchers: list[asyncio.Task[None]] = []
+        self._runner: web.AppRunner | None = None
+        self._stopping = False
+        self.port = 0
+
+    async def start(self) -> None:
+        """Start the loops, then the server; `port` is the one it really listens on."""
+        await self._refuse_demo_keys()
+        for loop in self._loops:
+            loop.on_round = self._on_round
+            loop.start()
+        self.card_saver.start()
+        self._watchers = [asyncio.create_task(self._measure()), asyncio.create_task(self._watch_lag())]
+        if Role.API in self.settings.roles:
+            await self._serve()
+        _log.info("gateway.started", port=self.port, roles=sorted(self.settings.roles))
+
+    async def stop(self) -> None:
+        """Take nothing new, finish what runs, leave everything else to the next process."""
+        self._stopping = True
+        if self._runner:
+            await self._runner.cleanup()
+        await asyncio.gather(*(loop.close() for loop in self._loops))
+        await self.card_saver.close()
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        for gather in (self._creates, self._notices, self.apply):
+            await gather.drain()
+        await self.transport.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.pool.close(), _SHUTDOWN_S)
+        _log.info("gateway.stopped")
+
+    async def _serve(self) -> None:
+        app = web.Application(middlewares=[edge], client_max_size=BODY_LIMIT_BYTES)
+        app[PARTS] = Parts(
+            pool=self.pool,
+            auth=Auth(self.pool, self.seal),
+            connections=self.connections,
+            apply=self.apply,
+            dispatcher=self.dispatcher,
+            card_saver=self.card_saver,
+            metrics=self.metrics,
+            creates=self._creates,
+            notices=self._notices,
+            wake_inbox=self.inbox.wake,
+            is_ready=lambda: not self._stopping,
+        )
+        add_routes(app)
+        # A client that goes away does not cancel its handler: what it asked for is written or not, never half.
+        self._runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=_KEEPALIVE_S, shutdown_timeout=_SHUTDOWN_S, handler_cancellation=False
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self.settings.host, self.settings.port).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _refuse_demo_keys(self) -> None:
+        if self.settings.demo:
+            return
+        for lookup in (DEMO_KEY_ID, self.seal.lookup_of(DEMO_BEARER)):
+            if await find_key(self.pool, lookup):
+                raise DemoKeysError("this database holds the published demo keys; revoke them or use another database")
+
+    def _wake_dispatcher(self) -> None:
+        self.dispatcher.wake()
+
+    def _on_call(self, provider: str, operation: str, outcome: str, seconds: float) -> None:
+        self.metrics.provider_calls.labels(provider, operation, outcome).observe(seconds)
+
+    def _on_unknown_word(self, provider: str, table: str, word: str) -> None:
+        self.metrics.unknown_words.labels(provider, table).inc()
+        _log.error("provider.unknown_word", provider=provider, table=table, reason=word)
+
+    def _on_round(self, loop: str, outcome: str) -> None:
+        self.metrics.rounds.labels(loop, outcome).inc()
+
+    async def _measure(self) -> None:
+        """Refresh the gauges that only the database can fill."""
+        while True:
+            try:
+                await self._measure_once()
+            except Exception:
+                _log.exception("measure.failed")
+            await asyncio.sleep(_MEASURE_EVERY_S)
+
+    async def _measure_once(self) -> None:
+        m = self.metrics
+        m.open_payouts.clear()
+        m.queue_age_s.clear()
+        for provider, phase, many, oldest_s in await phase_counts(self.pool):
+            m.open_payouts.labels(provider, phase).set(many)
+            m.queue_age_s.labels(provider, phase).set(oldest_s)
+        m.paused.clear()
+        for _, provider in await paused_connections(self.pool):
+            m.paused.labels(provider).inc()
+        waiting, age_s = await inbox_age(self.pool)
+        m.inbox_waiting.set(waiting)
+        m.inbox_age_s.set(age_s)
+
+    async def _watch_lag(self) -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(_LAG_EVERY_S)
+            self.metrics.loop_lag_s.set(max(0.0, time.perf_counter() - before - _LAG_EVERY_S))
+
+
+async def make_gateway(settings: Settings, dsn: str, master_key: str, providers: Mapping[str, Provider]) -> Gateway:
+    """A gateway over a migrated database, ready to start."""
+    pool = await open_pool(dsn, size=settings.pool_size)
+    return Gateway(settings, pool, Seal(master_key), providers)

@@ -1,0 +1,65 @@
+"""Calls to connectors that never raise: one report per order or lookup, whatever happened, and applying them.
+
+Shared by the loops. A defect of a connector in the middle of a call is Unclear like anything else that is not known.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from gateway.apply import Apply, Said
+from gateway.connections import Connection
+from gateway.ids import bare
+from gateway.store.rows import AttemptRow
+from schemas.order import Lookup, Order
+from schemas.report import Report, Unclear
+
+_log = structlog.get_logger(__name__)
+
+
+def lookup_of(attempt: AttemptRow) -> Lookup:
+    """An attempt's row as connectors look it up."""
+    return Lookup(
+        attempt_id=attempt.id,
+        key=attempt.key,
+        amount_minor=attempt.amount_minor,
+        currency=attempt.currency,
+        sent_at=attempt.sent_at,
+        provider_ref=attempt.provider_ref,
+        submission_ref=attempt.submission_ref,
+    )
+
+
+def _one_each(reports: list[Report], wanted: int) -> list[Report]:
+    return reports if len(reports) == wanted else [Unclear("the connector did not answer for each one")] * wanted
+
+
+async def submit_all(connection: Connection, submission_id: str, orders: Sequence[Order]) -> list[Report]:
+    """Send orders in one submission; one report per order, in order."""
+    try:
+        reports = await connection.connector.submit(bare(submission_id), orders)
+    except Exception as error:
+        _log.exception("submit.connector_raised", submission=submission_id, provider=connection.row.provider)
+        return [Unclear(f"the connector failed with {type(error).__name__} while it was sending")] * len(orders)
+    return _one_each(reports, len(orders))
+
+
+async def read_back(connection: Connection, attempts: Sequence[AttemptRow]) -> list[Report]:
+    """Read attempts; one report per attempt, in order."""
+    try:
+        reports = await connection.connector.find([lookup_of(a) for a in attempts])
+    except Exception as error:
+        _log.exception("find.connector_raised", connection=connection.row.id, provider=connection.row.provider)
+        return [Unclear(f"the connector failed with {type(error).__name__} while it was reading")] * len(attempts)
+    return _one_each(reports, len(attempts))
+
+
+async def apply_all(apply: Apply, attempts: Sequence[AttemptRow], reports: Sequence[Report], source: str) -> None:
+    """Apply one report per attempt, gathered into as few writes as possible."""
+    await asyncio.gather(
+        *(
+            apply(Said(account_id=a.account_id, attempt_id=a.id, report=report, source=source))
+            for a, report in zip(attempts, reports, strict=True)
+        )
+    )

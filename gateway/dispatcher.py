@@ -1,0 +1,223 @@
+"""The dispatcher: takes queued payouts, stores an attempt with its key for each, and only then sends.
+
+Claims for a whole round are committed before the first byte leaves. Never sends when so little of a claim's lease is left
+that another process might take over while the provider is still answering.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+
+from gateway.apply import Apply, Said
+from gateway.calls import submit_all
+from gateway.connections import Connection, Connections
+from gateway.ids import new_id, new_key
+from gateway.loops import Loop
+from gateway.sealing import Seal, card_place
+from gateway.store import accounts
+from gateway.store.attempts import Lane, NewAttempt, Queued, lock_queued, record_attempts
+from gateway.store.database import Pool
+from schemas import ids
+from schemas.contract import Contract
+from schemas.destination import BankAccount, DestinationType
+from schemas.failure import FailureCode
+from schemas.order import CardToken, Order, OwnBalance
+from schemas.report import NotSent, RefusalCause, Refused, Report, Words
+
+_log = structlog.get_logger(__name__)
+
+_LEASE_MARGIN_S = 60.0
+_PAUSE_S = 60.0
+_MAX_SENDS = 64
+_MAX_BATCH_ROWS = 2000
+SOURCE = "dispatcher"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """Claimed attempts that go out in one request. `send_before` is on this process's monotonic clock."""
+
+    id: str
+    connection_id: str
+    provider: str
+    attempts: Sequence[NewAttempt]
+    send_before: float
+
+
+def destination_of(payout: Queued, attempt_id: str, seal: Seal) -> BankAccount | CardToken | OwnBalance | Refused:
+    """Where an attempt's money goes, in the form that connectors take; a refusal when the card is gone."""
+    if payout.destination_type == DestinationType.BALANCE:
+        return OwnBalance()
+    if payout.destination_type == DestinationType.CARD:
+        if payout.card_token_sealed is None:
+            text = "the card was deleted before the payout was sent"
+            return Refused(FailureCode.INVALID_DESTINATION, RefusalCause.RECIPIENT, Words(text=text))
+        place = card_place(payout.account_id, payout.card_id or attempt_id)
+        return CardToken(seal.open(payout.card_token_sealed, place).decode())
+    return BankAccount.model_construct(
+        type="bank_account",
+        bank_code=payout.bank_code,
+        bank_name=payout.bank_name or "",
+        bank_account_number=payout.bank_account_number or "",
+        bank_account_holder=payout.bank_account_holder or "",
+    )
+
+
+def order_of(payout: Queued, attempt_id: str, key: str, seal: Seal) -> Order | Refused:
+    """An attempt as an order; the same attempt gives the same order whenever it is sent again."""
+    destination = destination_of(payout, attempt_id, seal)
+    if isinstance(destination, Refused):
+        return destination
+    return Order(
+        attempt_id=attempt_id,
+        key=key,
+        amount_minor=payout.amount_minor,
+        currency=payout.currency,
+        destination=destination,
+        description=payout.statement_descriptor,
+    )
+
+
+class Dispatcher(Loop):
+    """Claims and sends, as many submissions side by side as this process may have in flight."""
+
+    name = "dispatcher"
+
+    def __init__(self, pool: Pool, connections: Connections, apply: Apply, seal: Seal, *, poll_s: float) -> None:
+        super().__init__(poll_s=poll_s)
+        self._pool = pool
+        self._connections = connections
+        self._apply = apply
+        self._seal = seal
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def round(self) -> bool:
+        """Claim what may go out and start sending it; whether there may be more."""
+        free = _MAX_SENDS - len(self._sending)
+        if free <= 0:
+            await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+            return True
+        contracts = self._connections.contracts()
+        singles = [_lane(c, free) for c in contracts if c.batch_size == 1]
+        batches = [_lane(c, c.batch_size) for c in contracts if c.batch_size > 1]
+        submissions = await self.claim(singles, limit=free) if singles else []
+        submissions += await self.claim(batches, limit=_MAX_BATCH_ROWS) if batches else []
+        for submission in submissions:
+            task = asyncio.create_task(self._send(submission))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        return bool(submissions)
+
+    async def close(self) -> None:
+        """Stop claiming; wait for what is being sent, since it has left already."""
+        await super().close()
+        if self._sending:
+            await asyncio.wait(self._sending)
+
+    async def claim(self, lanes: Sequence[Lane], *, limit: int, payout_id: str | None = None) -> list[Submission]:
+        """Store attempts for queued payouts, in one transaction; what is returned is committed and ours to send."""
+        claimed_at = time.monotonic()
+        async with self._pool.acquire() as connection:
+            try:
+                async with connection.transaction():
+                    queued = await lock_queued(connection, lanes, limit=limit, payout_id=payout_id)
+                    submissions = self._prepare(queued, claimed_at)
+                    if submissions:
+                        await record_attempts(connection, [a for s in submissions for a in s.attempts])
+            except asyncpg.UniqueViolationError:
+                # Another process filled the same slot, or an exposure is still open: the database has the last word.
+                return []
+        return submissions
+
+    async def claim_one(self, payout_id: str, provider: str) -> None:
+        """Store the attempt of one manual payout that a person is marking before its turn came. Sends nothing."""
+        await self.claim([_lane(self._connections.contract(provider), 1)], limit=1, payout_id=payout_id)
+
+    def _prepare(self, queued: Sequence[Queued], claimed_at: float) -> list[Submission]:
+        together: dict[str, list[Queued]] = defaultdict(list)
+        for payout in queued:
+            together[payout.id if payout.send_alone else payout.connection_id].append(payout)
+        submissions: list[Submission] = []
+        for payouts in together.values():
+            contract = self._connections.contract(payouts[0].provider)
+            send_before = claimed_at + _LEASE_MARGIN_S
+            submissions += [
+                _submission(payouts[start : start + contract.batch_size], contract, send_before)
+                for start in range(0, len(payouts), contract.batch_size)
+            ]
+        return submissions
+
+    async def _send(self, submission: Submission) -> None:
+        try:
+            connection = await self._connections.get(submission.connection_id)
+            reports = await self._reports(connection, submission)
+            await asyncio.gather(
+                *(
+                    self._apply(Said(account_id=a.payout.account_id, attempt_id=a.id, report=report, source=SOURCE))
+                    for a, report in zip(submission.attempts, reports, strict=True)
+                )
+            )
+            if connection:
+                await self._pause_if_refused(connection, reports)
+        except Exception:
+            # The attempts stay `sending` until their lease runs out, then the reconciler asks the provider.
+            _log.exception("dispatcher.send_failed", submission=submission.id, provider=submission.provider)
+
+    async def _reports(self, connection: Connection | None, submission: Submission) -> list[Report]:
+        if connection is None:
+            return [NotSent("the connection is gone")] * len(submission.attempts)
+        orders = [order_of(a.payout, a.id, a.key, self._seal) for a in submission.attempts]
+        sendable = [order for order in orders if isinstance(order, Order)]
+        if time.monotonic() > submission.send_before:
+            return [NotSent("it waited so long in this process that its lease was running out")] * len(orders)
+        answers = iter(await submit_all(connection, submission.id, sendable) if sendable else [])
+        return [next(answers) if isinstance(order, Order) else order for order in orders]
+
+    async def _pause_if_refused(self, connection: Connection, reports: Sequence[Report]) -> None:
+        for report in reports:
+            if isinstance(report, Refused) and report.cause is RefusalCause.CONNECTION:
+                reason = report.words.text or report.words.code or "the provider refuses our credentials or configuration"
+                await accounts.pause_connection(
+                    self._pool, connection.row.account_id, connection.row.id, for_s=_PAUSE_S, reason=reason
+                )
+                _log.error("connection.paused", connection=connection.row.id, provider=connection.row.provider, reason=reason)
+                return
+
+
+def _submission(payouts: Sequence[Queued], contract: Contract, send_before: float) -> Submission:
+    submission_id = new_id(ids.SUBMISSION)
+    attempts = [
+        NewAttempt(
+            payout=payout,
+            id=new_id(ids.ATTEMPT),
+            key=new_key(contract.key_format),
+            submission_id=submission_id,
+            slot=payout.free_slot,
+            lease_s=lease_s(contract),
+            event_id=new_id(ids.EVENT),
+            source=SOURCE,
+            reason=f"attempt {payout.attempts + 1} goes out through {contract.title}",
+        )
+        for payout in payouts
+    ]
+    return Submission(
+        id=submission_id,
+        connection_id=payouts[0].connection_id,
+        provider=contract.provider,
+        attempts=attempts,
+        send_before=send_before,
+    )
+
+
+def lease_s(contract: Contract) -> float:
+    """How long a claim holds: whoever starts a call inside the margin hears the end of it before the lease runs out."""
+    return contract.submit_timeout_s + _LEASE_MARGIN_S
+
+
+def _lane(contract: Contract, at_most: int) -> Lane:
+    return Lane(contract.provider, at_most, contract.batch_linger_s, contract.max_scheduled)

@@ -1,0 +1,76 @@
+"""Group commit: what many callers ask for at the same moment is written by one statement in one transaction.
+
+A few flushes run side by side, so that the next is being prepared while PostgreSQL works on the last.
+Never drops an item: each caller gets its own answer or the error of the flush that carried it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class TooMuchWaitingError(RuntimeError):
+    """The queue is full. Nothing was written; try again shortly."""
+
+
+class Gather(Generic[Item, Answer]):
+    """Gathers items into flushes. `flush` gets up to `max_items` and answers one result per item, in order."""
+
+    def __init__(
+        self,
+        flush: Callable[[list[Item]], Awaitable[list[Answer]]],
+        *,
+        max_items: int = 256,
+        in_flight: int = 2,
+        max_waiting: int = 10_000,
+    ) -> None:
+        self._flush = flush
+        self._max_items = max_items
+        self._in_flight = in_flight
+        self._max_waiting = max_waiting
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        """How many items wait for a flush."""
+        return len(self._waiting)
+
+    async def submit(self, item: Item) -> Answer:
+        """Write `item` with whatever else is waiting. Raises `TooMuchWaitingError`, or what the flush raised.
+
+        A caller that goes away does not undo anything: the write happens, its answer is dropped.
+        """
+        if len(self._waiting) >= self._max_waiting:
+            raise TooMuchWaitingError(f"{len(self._waiting)} requests are waiting for the database. Nothing was written.")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
+        if len(self._running) < self._in_flight:
+            task = asyncio.create_task(self._work())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        return await answer
+
+    async def _work(self) -> None:
+        # One turn of the loop first: all requests of the same burst join this flush.
+        await asyncio.sleep(0)
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_items))]
+            try:
+                answers = await self._flush([item for item, _ in batch])
+            except Exception as error:
+                for _, answer in batch:
+                    if not answer.done():
+                        answer.set_exception(error)
+                continue
+            for (_, answer), value in zip(batch, answers, strict=True):
+                if not answer.done():
+                    answer.set_result(value)
+
+    async def drain(self) -> None:
+        """Wait until everything that was submitted is written."""
+        while self._running:
+            await asyncio.gather(*self._running, return_exceptions=True)

@@ -1,0 +1,161 @@
+"""The inbox loop: reads stored notices and turns them into reports.
+
+A signed notice is a fact. One that only shows a static secret is a hint: the provider is read before anything is booked.
+A notice about something we do not know yet waits, since it may be faster than the answer to our own call.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from gateway.apply import Apply, Said
+from gateway.calls import apply_all, read_back
+from gateway.connections import Connection, Connections
+from gateway.loops import Loop
+from gateway.metrics import Metrics
+from gateway.sealing import Seal, card_place
+from gateway.store import cards
+from gateway.store.attempts import find_attempts
+from gateway.store.database import Pool
+from gateway.store.notices import NoticeOutcome, claim_notices, settle_notices
+from gateway.store.rows import AttemptRow, NoticeRow
+from providers.base import UnreadableNoticeError
+from schemas.contract import DAY_S, Proof
+from schemas.notice import AboutKey, AboutPayout, AboutSubmission, CardSavedFact, Fact, PayoutFact
+
+_log = structlog.get_logger(__name__)
+
+_LEASE_S = 60.0
+_AT_ONCE = 200
+_GIVE_UP_AFTER_S = DAY_S
+_MAX_WAIT_S = 300.0
+SOURCE = "notice"
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What the notices of one connection amount to in one round."""
+
+    facts: list[tuple[NoticeRow, PayoutFact, list[AttemptRow]]] = field(default_factory=list)
+    ended: dict[str, NoticeOutcome] = field(default_factory=dict)  # by notice id
+
+
+class Inbox(Loop):
+    """Reads notices, all that are due of a connection together."""
+
+    name = "inbox"
+
+    def __init__(
+        self, pool: Pool, connections: Connections, apply: Apply, seal: Seal, metrics: Metrics, *, poll_s: float
+    ) -> None:
+        super().__init__(poll_s=poll_s)
+        self._pool = pool
+        self._connections = connections
+        self._apply = apply
+        self._seal = seal
+        self._metrics = metrics
+
+    async def round(self) -> bool:
+        """Read what is due; whether there may be more."""
+        notices = await claim_notices(self._pool, lease_s=_LEASE_S, limit=_AT_ONCE)
+        by_connection: dict[str, list[NoticeRow]] = defaultdict(list)
+        for notice in notices:
+            by_connection[notice.connection_id].append(notice)
+        outcomes = await asyncio.gather(*(self._read(group) for group in by_connection.values()))
+        if settled := [outcome for group in outcomes for outcome in group]:
+            await settle_notices(self._pool, settled)
+        for outcome in settled:
+            self._metrics.notices.labels(outcome.notice.provider, outcome.state).inc()
+        return len(notices) == _AT_ONCE
+
+    async def _read(self, notices: Sequence[NoticeRow]) -> list[NoticeOutcome]:
+        connection = await self._connections.get(notices[0].connection_id)
+        if connection is None:
+            return [NoticeOutcome(notice, "unmatched", "the connection is gone") for notice in notices]
+        reading = _Reading()
+        for notice in notices:
+            await self._understand(connection, notice, reading)
+        await self._match(connection, reading)
+        await self._book(connection, reading)
+        return [reading.ended.get(notice.id) or NoticeOutcome(notice, "done") for notice in notices]
+
+    async def _understand(self, connection: Connection, notice: NoticeRow, reading: _Reading) -> None:
+        try:
+            facts: list[Fact] = connection.connector.read_notice(notice.body)
+        except UnreadableNoticeError as error:
+            reading.ended[notice.id] = NoticeOutcome(notice, "unreadable", str(error))
+            _log.error("notice.unreadable", notice=notice.id, connection=notice.connection_id, reason=str(error))
+            return
+        for fact in facts:
+            if isinstance(fact, CardSavedFact):
+                if not await self._save_card(connection, fact):
+                    reading.ended[notice.id] = _wait(notice, "no card is being saved under this id")
+            else:
+                reading.facts.append((notice, fact, []))
+
+    async def _save_card(self, connection: Connection, fact: CardSavedFact) -> bool:
+        account_id = connection.row.account_id
+        return await cards.activate_card(
+            self._pool,
+            account_id=account_id,
+            connection_id=connection.row.id,
+            card_id=fact.card_id,
+            token_sealed=self._seal.seal(fact.token.encode(), card_place(account_id, fact.card_id)),
+            brand=fact.brand,
+            last4=fact.last4,
+            customer_ref=fact.customer_ref,
+        )
+
+    async def _match(self, connection: Connection, reading: _Reading) -> None:
+        """Find the attempts that the facts are about: one read of the database for all of them."""
+        if not reading.facts:
+            return
+        abouts = [fact.about for _, fact, _ in reading.facts]
+        found = await find_attempts(
+            self._pool,
+            connection.row.id,
+            keys=[a.key for a in abouts if isinstance(a, AboutKey)],
+            provider_refs=[a.provider_ref for a in abouts if isinstance(a, AboutPayout)],
+            submission_refs=[a.submission_ref for a in abouts if isinstance(a, AboutSubmission)],
+        )
+        named: dict[AboutKey | AboutPayout | AboutSubmission, list[AttemptRow]] = defaultdict(list)
+        for attempt in found:
+            named[AboutKey(attempt.key)].append(attempt)
+            if attempt.provider_ref:
+                named[AboutPayout(attempt.provider_ref)].append(attempt)
+            if attempt.submission_ref:
+                named[AboutSubmission(attempt.submission_ref)].append(attempt)
+        for notice, fact, attempts in reading.facts:
+            attempts.extend(named.get(fact.about, ()))
+            if not attempts:
+                reading.ended[notice.id] = _wait(notice, "no attempt has this reference")
+
+    async def _book(self, connection: Connection, reading: _Reading) -> None:
+        signed = connection.contract.proof is Proof.SIGNATURE
+        to_read: dict[str, AttemptRow] = {}
+        saying = []
+        for notice, fact, attempts in reading.facts:
+            for attempt in attempts:
+                if signed and fact.report is not None:
+                    source = f"{SOURCE}:{notice.id}"
+                    saying.append(
+                        self._apply(
+                            Said(account_id=attempt.account_id, attempt_id=attempt.id, report=fact.report, source=source)
+                        )
+                    )
+                else:
+                    to_read[attempt.id] = attempt
+        await asyncio.gather(*saying)
+        if to_read:
+            attempts = list(to_read.values())
+            await apply_all(self._apply, attempts, await read_back(connection, attempts), "read after a notice")
+
+
+def _wait(notice: NoticeRow, detail: str) -> NoticeOutcome:
+    if notice.age_s > _GIVE_UP_AFTER_S:
+        _log.error("notice.unmatched", notice=notice.id, connection=notice.connection_id, reason=detail)
+        return NoticeOutcome(notice, "unmatched", detail)
+    return NoticeOutcome(notice, "new", detail, again_in_s=min(0.05 * 2**notice.tries, _MAX_WAIT_S))

@@ -1,0 +1,63 @@
+"""What the loops have in common: work while there is work, then wait to be woken or for the next poll.
+
+A failing round is logged and tried again after a pause; it never ends the loop, and never hides.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+_PAUSE_AFTER_ERROR_S = 1.0
+_PAUSE_BETWEEN_ROUNDS_S = 0.005  # lets what arrives meanwhile join the next round
+
+
+class Loop:
+    """One of the gateway's loops. Subclasses say what a round is."""
+
+    name = "loop"
+
+    def __init__(self, *, poll_s: float) -> None:
+        self._poll_s = poll_s
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self.on_round: Callable[[str, str], None] = lambda _name, _outcome: None
+
+    async def round(self) -> bool:
+        """Do one round; whether there may be more to do at once."""
+        raise NotImplementedError
+
+    def wake(self) -> None:
+        """Something is there: do not wait for the next poll."""
+        self._woken.set()
+
+    def start(self) -> None:
+        """Begin to work in a task of its own."""
+        self._task = asyncio.create_task(self._run(), name=self.name)
+
+    async def close(self) -> None:
+        """Finish the running round and stop."""
+        self._closing = True
+        self.wake()
+        if self._task:
+            await self._task
+
+    async def _run(self) -> None:
+        while not self._closing:
+            self._woken.clear()
+            try:
+                more = await self.round()
+                self.on_round(self.name, "ok")
+            except Exception:
+                self.on_round(self.name, "error")
+                _log.exception("loop.round_failed", loop=self.name)
+                await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
+                continue
+            if more:
+                await asyncio.sleep(_PAUSE_BETWEEN_ROUNDS_S)
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._poll_s)

@@ -1,0 +1,144 @@
+"""Setting up accounts, keys and connections: what the command line and the demo do. Secrets are shown once, here."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, SecretStr
+
+from gateway.api.auth import SCOPES
+from gateway.ids import new_id
+from gateway.sealing import Seal, connection_place, key_place
+from gateway.store import accounts
+from gateway.store.database import Pool
+from providers.base import Provider
+from schemas import ids
+from schemas.money import CURRENCY_EXPONENT
+
+
+class OnboardingError(ValueError):
+    """What was asked for cannot be set up; the message says why. Nothing was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class BearerKey:
+    """A new Bearer key; the only time it is shown."""
+
+    id: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A new signing pair; the only time the secret is shown."""
+
+    id: str
+    key_id: str
+    secret: str = field(repr=False)
+
+
+async def create_account(pool: Pool, name: str, default_currency: str, account_id: str | None = None) -> str:
+    """Create an account (or find it again under a given id); returns its id."""
+    if default_currency not in CURRENCY_EXPONENT:
+        raise OnboardingError(f"{default_currency} is not an ISO 4217 currency")
+    account_id = account_id or new_id(ids.ACCOUNT)
+    await accounts.create_account(pool, account_id, name, default_currency)
+    return account_id
+
+
+async def _check_account(pool: Pool, account_id: str) -> None:
+    if not await accounts.account_exists(pool, account_id):
+        raise OnboardingError(f"there is no account {account_id}")
+
+
+async def create_bearer_key(
+    pool: Pool, seal: Seal, account_id: str, *, key: str | None = None, scopes: Sequence[str] = SCOPES
+) -> BearerKey:
+    """Create a Bearer key. Only its keyed hash is stored."""
+    await _check_account(pool, account_id)
+    key = key or f"pk_live_{secrets.token_urlsafe(32)}"
+    created = BearerKey(new_id("key"), key)
+    await accounts.create_key(
+        pool,
+        account_id=account_id,
+        key_id=created.id,
+        kind="bearer",
+        lookup=seal.lookup_of(key),
+        secret_sealed=None,
+        scopes=list(scopes),
+    )
+    return created
+
+
+async def create_signing_key(
+    pool: Pool,
+    seal: Seal,
+    account_id: str,
+    *,
+    key_id: str | None = None,
+    secret: str | None = None,
+    scopes: Sequence[str] = SCOPES,
+) -> SigningKey:
+    """Create a key pair for signed requests. The secret is stored sealed, since signatures are checked with it."""
+    await _check_account(pool, account_id)
+    created = SigningKey(
+        new_id("key"), key_id or f"ak_live_{secrets.token_hex(12)}", secret or f"sk_live_{secrets.token_urlsafe(32)}"
+    )
+    await accounts.create_key(
+        pool,
+        account_id=account_id,
+        key_id=created.id,
+        kind="signing",
+        lookup=created.key_id,
+        secret_sealed=seal.seal(created.secret.encode(), key_place(account_id, created.id)),
+        scopes=list(scopes),
+    )
+    return created
+
+
+def _reveal(model: BaseModel) -> bytes:
+    def plain(value: Any) -> Any:
+        return value.get_secret_value() if isinstance(value, SecretStr) else list(value)
+
+    return orjson.dumps(model.model_dump(mode="python"), default=plain)
+
+
+async def create_connection(
+    pool: Pool,
+    seal: Seal,
+    providers: Mapping[str, Provider],
+    *,
+    account_id: str,
+    provider: str,
+    name: str,
+    settings: Mapping[str, Any],
+    secret_values: Mapping[str, Any],
+    currencies: Sequence[str] = (),
+    priority: int = 100,
+    connection_id: str | None = None,
+) -> str:
+    """Create a connection (or replace the one with this id); returns its id. Raises pydantic's error on wrong settings."""
+    await _check_account(pool, account_id)
+    if provider not in providers:
+        raise OnboardingError(f"there is no provider {provider}; known are {', '.join(sorted(providers))}")
+    known = providers[provider]
+    unserved = set(currencies) - set(known.contract.amounts)
+    if unserved:
+        raise OnboardingError(f"{known.contract.title} does not pay in {', '.join(sorted(unserved))}")
+    checked = known.settings.model_validate(dict(settings))
+    secret = known.secrets.model_validate(dict(secret_values))
+    connection_id = connection_id or new_id(ids.CONNECTION)
+    await accounts.create_connection(
+        pool,
+        account_id=account_id,
+        connection_id=connection_id,
+        provider=provider,
+        name=name,
+        priority=priority,
+        currencies=list(currencies),
+        settings=checked.model_dump(mode="json"),
+        secrets_sealed=seal.seal(_reveal(secret), connection_place(account_id, connection_id)),
+    )
+    return connection_id

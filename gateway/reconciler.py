@@ -1,0 +1,97 @@
+"""The reconciler: asks again about every open attempt, on its provider's schedule, until it is final or on a person's desk.
+
+It repeats a send only with the attempt's own key and only while the provider surely remembers that key. It never gives an
+attempt up quietly, and never takes "we cannot find it" for "it did not happen" before its time.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+import structlog
+
+from gateway.apply import Apply, may_resend
+from gateway.calls import apply_all, read_back, submit_all
+from gateway.connections import Connection, Connections
+from gateway.dispatcher import lease_s, order_of
+from gateway.ids import new_id
+from gateway.loops import Loop
+from gateway.sealing import Seal
+from gateway.store.attempts import claim_due, destinations_of, mark_resent
+from gateway.store.database import Pool
+from gateway.store.rows import AttemptRow
+from schemas import ids
+from schemas.order import Order
+from schemas.payout import AttemptState
+from schemas.report import NotFound, Report, Unclear
+
+_log = structlog.get_logger(__name__)
+_AT_ONCE = 200
+_LEASE_S = 120.0
+SOURCE = "reconciler"
+
+
+class Reconciler(Loop):
+    """Reads open attempts that are due, all of a connection together."""
+
+    name = "reconciler"
+
+    def __init__(self, pool: Pool, connections: Connections, apply: Apply, seal: Seal, *, poll_s: float) -> None:
+        super().__init__(poll_s=poll_s)
+        self._pool = pool
+        self._connections = connections
+        self._apply = apply
+        self._seal = seal
+
+    async def round(self) -> bool:
+        """Read what is due; whether there may be more."""
+        due = await claim_due(self._pool, lease_s=_LEASE_S, limit=_AT_ONCE)
+        by_connection: dict[str, list[AttemptRow]] = defaultdict(list)
+        for attempt in due:
+            by_connection[attempt.connection_id].append(attempt)
+        await asyncio.gather(*(self._check(connection_id, group) for connection_id, group in by_connection.items()))
+        return len(due) == _AT_ONCE
+
+    async def _check(self, connection_id: str, attempts: Sequence[AttemptRow]) -> None:
+        # A lease that ran out while sending: whoever sent it is gone, and the provider may have it or not.
+        orphans = [a for a in attempts if a.state is AttemptState.SENDING]
+        unknown = Unclear("the process that was sending it stopped before it knew the answer")
+        await apply_all(self._apply, orphans, [unknown] * len(orphans), SOURCE)
+
+        rest = [a for a in attempts if a.state is not AttemptState.SENDING]
+        connection = await self._connections.get(connection_id)
+        if not rest or connection is None:
+            return
+        reports = await read_back(connection, rest)
+        await apply_all(self._apply, rest, reports, SOURCE)
+        await self._resend(
+            connection,
+            [a for a, r in zip(rest, reports, strict=True) if isinstance(r, NotFound) and may_resend(connection.contract, a)],
+        )
+        await self._give_up(connection, rest, reports)
+
+    async def _resend(self, connection: Connection, attempts: Sequence[AttemptRow]) -> None:
+        """Send again what the provider does not have, with the keys it had: if it arrived after all, the key stops it."""
+        contract = connection.contract
+        quiet = [a for a in attempts if a.quiet_s >= contract.submit_timeout_s]  # the last send is surely over
+        for start in range(0, len(quiet), contract.batch_size):
+            chunk = quiet[start : start + contract.batch_size]
+            payouts = await destinations_of(self._pool, chunk)
+            orders = [order_of(payouts[a.id], a.id, a.key, self._seal) for a in chunk]
+            pairs = [(a, o) for a, o in zip(chunk, orders, strict=True) if isinstance(o, Order)]
+            if not pairs:
+                continue
+            submission_id = new_id(ids.SUBMISSION)
+            again = [a for a, _ in pairs]
+            await mark_resent(self._pool, again, submission_id=submission_id, lease_s=lease_s(contract))
+            reports = await submit_all(connection, submission_id, [o for _, o in pairs])
+            await apply_all(self._apply, again, reports, SOURCE)
+
+    async def _give_up(self, connection: Connection, attempts: Sequence[AttemptRow], reports: Sequence[Report]) -> None:
+        """Put on a person's desk what nobody has been able to explain for too long."""
+        contract = connection.contract
+        for attempt, report in zip(attempts, reports, strict=True):
+            unexplained = isinstance(report, (NotFound, Unclear)) or attempt.state is AttemptState.PENDING
+            if unexplained and attempt.age_s > contract.review_after_s:
+                reason = f"{contract.title} could not say for {attempt.age_s:.0f} s what became of it"
+                await self._apply.to_person(attempt, reason)

@@ -1,0 +1,233 @@
+"""Attempts: claiming queued payouts for sending, claiming open attempts for reading, and finding them again.
+
+A claim is a lease: whoever holds it works alone until it runs out by the database's clock. Never sends anything.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from asyncpg import Record
+from asyncpg.pool import PoolConnectionProxy
+
+from gateway.store.database import Pool
+from gateway.store.rows import AttemptRow, attempt_row
+
+_COLUMNS = """a.account_id, a.id, a.payout_id, a.number, a.connection_id, a.provider, a.key, a.submission_id, a.state,
+    a.exposure, a.provider_ref, a.submission_ref, a.checks, a.sends, a.sent_at, a.last_sent_at, p.amount_minor, p.currency,
+    p.phase, p.seq, p.review_reason, p.attempt_id as newest_attempt_id, p.statement_descriptor,
+    extract(epoch from now() - a.sent_at)::float8 as age_s, extract(epoch from now() - a.last_sent_at)::float8 as quiet_s"""
+_FROM = "from attempt a join payout p on p.account_id = a.account_id and p.id = a.payout_id"
+
+
+Transacting: TypeAlias = "PoolConnectionProxy[Record]"  # a connection of the pool, inside a transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """How payouts of one provider are claimed: read from its contract."""
+
+    provider: str
+    at_most: int  # per connection and claim
+    linger_s: float  # what else is due within this time goes along
+    slots: int | None  # accepted, not yet executed payouts that a connection may have
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """A queued payout, locked for this claim."""
+
+    account_id: str
+    id: str
+    seq: int
+    connection_id: str
+    provider: str
+    amount_minor: int
+    currency: str
+    destination_type: str
+    bank_code: str | None
+    bank_name: str | None
+    bank_account_number: str | None = field(repr=False)
+    bank_account_holder: str | None = field(repr=False)
+    card_id: str | None
+    card_token_sealed: bytes | None = field(repr=False)
+    statement_descriptor: str | None
+    send_alone: bool
+    attempts: int
+    free_slot: int | None
+
+
+_QUEUED = """
+    select q.*, (select count(*)::int from attempt a where a.account_id = q.account_id and a.payout_id = q.id) as attempts,
+           free.slot as free_slot, card.token_sealed as card_token_sealed
+      from connection c
+      join unnest($1::text[], $2::int[], $3::float8[], $4::int[]) lane(provider, at_most, linger_s, slots)
+        on lane.provider = c.provider
+      left join lateral (
+           select min(s) as slot from generate_series(1, lane.slots) s
+            where not exists (select 1 from attempt a where a.connection_id = c.id and a.scheduled_slot = s
+                                 and a.state in ('sending', 'unconfirmed', 'pending'))
+      ) free on true
+      cross join lateral (
+           select p.account_id, p.id, p.seq, p.connection_id, p.provider, p.amount_minor, p.currency, p.destination_type,
+                  p.bank_code, p.bank_name, p.bank_account_number, p.bank_account_holder, p.card_id, p.statement_descriptor,
+                  p.send_alone
+             from payout p
+            where p.connection_id = c.id and p.phase = 'queued' and p.due_at <= now() + make_interval(secs => lane.linger_s)
+              and ($6::text is null or p.id = $6)
+            order by p.due_at, p.id
+            limit case when lane.slots is null then lane.at_most when free.slot is null then 0 else 1 end
+              for update of p skip locked
+      ) q
+      left join card on card.account_id = q.account_id and card.id = q.card_id and card.state = 'active'
+     where (c.paused_until is null or c.paused_until <= now())
+       and exists (select 1 from payout p where p.connection_id = c.id and p.phase = 'queued' and p.due_at <= now())
+     limit $5
+"""
+
+
+async def lock_queued(
+    connection: Transacting, lanes: Sequence[Lane], *, limit: int, payout_id: str | None = None
+) -> list[Queued]:
+    """Lock payouts that may go out now, for the transaction that `connection` is in; others skip them."""
+    records = await connection.fetch(
+        _QUEUED,
+        [lane.provider for lane in lanes],
+        [lane.at_most for lane in lanes],
+        [lane.linger_s for lane in lanes],
+        [lane.slots for lane in lanes],
+        limit,
+        payout_id,
+    )
+    return [Queued(**record) for record in records]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAttempt:
+    """An attempt to be stored before it is sent."""
+
+    payout: Queued
+    id: str
+    key: str
+    submission_id: str
+    slot: int | None
+    lease_s: float
+    event_id: str
+    source: str
+    reason: str
+
+
+async def record_attempts(connection: Transacting, attempts: Sequence[NewAttempt]) -> None:
+    """Store attempts as `sending`, in the transaction that has locked their payouts."""
+    await connection.execute(
+        """with given as (
+               select * from unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::text[], $6::text[], $7::text[],
+                                    $8::text[], $9::text[], $10::int[], $11::text[], $12::text[], $13::text[],
+                                    $14::float8[])
+                   as g(account_id, payout_id, seq, attempts, connection_id, provider, id, key, submission_id, slot,
+                        event_id, source, reason, lease_s)
+           ), moved as (
+               update payout p set phase = 'processing', seq = p.seq + 1, attempt_id = g.id, updated_at = now()
+                 from given g where p.account_id = g.account_id and p.id = g.payout_id
+           ), stored as (
+               insert into attempt (account_id, id, payout_id, number, connection_id, provider, key, submission_id, state,
+                                    exposure, scheduled_slot, check_at, sent_at, last_sent_at, updated_at)
+               select account_id, id, payout_id, attempts + 1, connection_id, provider, key, submission_id, 'sending', 'open',
+                      slot, now() + make_interval(secs => lease_s), now(), now(), now() from given
+           )
+           insert into event (account_id, payout_id, seq, id, type, phase, status, attempt_id, source, reason, created_at)
+           select account_id, payout_id, seq + 1, event_id, 'payout.sending', 'processing', 'pending', id, source, reason,
+                  now() from given""",
+        [a.payout.account_id for a in attempts],
+        [a.payout.id for a in attempts],
+        [a.payout.seq for a in attempts],
+        [a.payout.attempts for a in attempts],
+        [a.payout.connection_id for a in attempts],
+        [a.payout.provider for a in attempts],
+        [a.id for a in attempts],
+        [a.key for a in attempts],
+        [a.submission_id for a in attempts],
+        [a.slot for a in attempts],
+        [a.event_id for a in attempts],
+        [a.source for a in attempts],
+        [a.reason for a in attempts],
+        [a.lease_s for a in attempts],
+    )
+
+
+async def get_attempts(pool: Pool, ids: Iterable[tuple[str, str]]) -> dict[str, AttemptRow]:
+    """Attempts by (account, id), as they stand now."""
+    pairs = list(ids)
+    records = await pool.fetch(
+        f"select {_COLUMNS} {_FROM} where (a.account_id, a.id) in (select * from unnest($1::text[], $2::text[]))",
+        [account_id for account_id, _ in pairs],
+        [attempt_id for _, attempt_id in pairs],
+    )
+    return {record["id"]: attempt_row(record) for record in records}
+
+
+async def claim_due(pool: Pool, *, lease_s: float, limit: int) -> list[AttemptRow]:
+    """Open attempts that are due to be read; each is ours until the lease runs out."""
+    records = await pool.fetch(
+        f"""with due as (
+                select account_id, id from attempt where exposure = 'open' and check_at <= now()
+                 order by check_at limit $2 for update skip locked
+            ), leased as (
+                update attempt a set check_at = now() + make_interval(secs => $1), checks = a.checks + 1
+                  from due where a.account_id = due.account_id and a.id = due.id returning a.*
+            )
+            select {_COLUMNS} from leased a join payout p on p.account_id = a.account_id and p.id = a.payout_id""",
+        lease_s,
+        limit,
+    )
+    return [attempt_row(record) for record in records]
+
+
+async def mark_resent(pool: Pool, attempts: Sequence[AttemptRow], *, submission_id: str, lease_s: float) -> None:
+    """Store that attempts go out once more with their own keys, before they do."""
+    await pool.execute(
+        """update attempt a set sends = a.sends + 1, last_sent_at = now(), submission_id = $3,
+                  check_at = now() + make_interval(secs => $4), updated_at = now()
+             from unnest($1::text[], $2::text[]) as g(account_id, id)
+            where a.account_id = g.account_id and a.id = g.id""",
+        [a.account_id for a in attempts],
+        [a.id for a in attempts],
+        submission_id,
+        lease_s,
+    )
+
+
+async def find_attempts(
+    pool: Pool,
+    connection_id: str,
+    *,
+    keys: Sequence[str] = (),
+    provider_refs: Sequence[str] = (),
+    submission_refs: Sequence[str] = (),
+) -> list[AttemptRow]:
+    """Attempts at this connection that a notice names: by our key, their id, or their id of the batch."""
+    records = await pool.fetch(
+        f"""select {_COLUMNS} {_FROM} where a.connection_id = $1
+              and (a.key = any ($2) or a.provider_ref = any ($3) or a.submission_ref = any ($4))""",
+        connection_id,
+        list(keys),
+        list(provider_refs),
+        list(submission_refs),
+    )
+    return [attempt_row(record) for record in records]
+
+
+async def destinations_of(pool: Pool, attempts: Sequence[AttemptRow]) -> Mapping[str, Queued]:
+    """Where the money of these attempts goes, by attempt id: what a repetition with the same key needs."""
+    records = await pool.fetch(
+        """select a.id as for_attempt, p.account_id, p.id, p.seq, p.connection_id, p.provider, p.amount_minor, p.currency,
+                  p.destination_type, p.bank_code, p.bank_name, p.bank_account_number, p.bank_account_holder, p.card_id,
+                  p.statement_descriptor, p.send_alone, a.number as attempts, null::int as free_slot,
+                  card.token_sealed as card_token_sealed
+             from attempt a join payout p on p.account_id = a.account_id and p.id = a.payout_id
+             left join card on card.account_id = p.account_id and card.id = p.card_id and card.state = 'active'
+            where (a.account_id, a.id) in (select * from unnest($1::text[], $2::text[]))""",
+        [a.account_id for a in attempts],
+        [a.id for a in attempts],
+    )
+    return {record["for_attempt"]: Queued(**{k: v for k, v in record.items() if k != "for_attempt"}) for record in records}

@@ -1,0 +1,93 @@
+"""The only writer of state: changes of payouts and attempts, by compare-and-set, many in one commit."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+from gateway.store.database import Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change; the fields are those of the SQL type `payout_change`, which says what each does."""
+
+    account_id: str
+    payout_id: str
+    expected_seq: int
+    phase: str
+    status: str
+    event_id: str
+    event_type: str
+    source: str
+    reason: str
+    request_key: str | None = None
+    fingerprint: str | None = None
+    due_in_s: float | None = None
+    alone: bool = False
+    review_reason: str | None = None
+    failure_code: str | None = None
+    failure_text: str | None = None
+    reference: str | None = None
+    processed: bool = False
+    completed: bool = False
+    final_in_s: float | None = None
+    attempt_id: str | None = None
+    attempt_state: str | None = None
+    exposure: str | None = None
+    provider_ref: str | None = None
+    submission_ref: str | None = None
+    check_in_s: float | None = None
+    words: dict[str, str] | None = None
+    tx_id: str | None = None
+    move: str | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+
+
+async def record_changes(pool: Pool, changes: Sequence[Change]) -> set[str]:
+    """Write the changes whose payout has not moved meanwhile; returns the ids of those that were written.
+
+    At most one change per payout in one call. Raises `asyncpg.UniqueViolationError` when a change carries a request key
+    that was used before: then nothing of this call was written.
+    """
+    records = await pool.fetch(
+        "select changed_payout_id from record_changes($1::text::json)", orjson.dumps([asdict(c) for c in changes]).decode()
+    )
+    return {record["changed_payout_id"] for record in records}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReport:
+    """A report as it is kept, whether it changed anything or not, and the provider's ids that it brought."""
+
+    account_id: str
+    attempt_id: str
+    source: str
+    kind: str
+    detail: dict[str, Any]
+    changed: bool
+    provider_ref: str | None = None
+    submission_ref: str | None = None
+    check_in_s: float | None = None  # when to read the attempt again, if the report changed nothing
+
+
+async def record_reports(pool: Pool, reports: Sequence[StoredReport]) -> None:
+    """Keep reports. Those that changed nothing may still teach us the provider's ids, and set the next read."""
+    await pool.execute(
+        """with given as (
+               select * from json_to_recordset($1::text::json) as g(account_id text, attempt_id text, source text, kind text,
+                   detail jsonb, changed boolean, provider_ref text, submission_ref text, check_in_s double precision)
+           ), learned as (
+               update attempt a set
+                   provider_ref = coalesce(a.provider_ref, g.provider_ref),
+                   submission_ref = coalesce(a.submission_ref, g.submission_ref),
+                   check_at = coalesce(now() + make_interval(secs => g.check_in_s), a.check_at)
+                 from given g
+                where a.account_id = g.account_id and a.id = g.attempt_id and not g.changed
+           )
+           insert into report (account_id, attempt_id, source, kind, detail, changed)
+           select account_id, attempt_id, source, kind, detail, changed from given""",
+        orjson.dumps([asdict(r) for r in reports]).decode(),
+    )

@@ -1,0 +1,54 @@
+"""Opening the database: the pool, the JSON codec, and the migrations. Knows no table."""
+
+from importlib.resources import as_file, files
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import orjson
+from yoyo import get_backend, read_migrations
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+
+class UnsafeDatabaseError(RuntimeError):
+    """The database may forget what it confirmed. Nothing is started: a forgotten attempt can be paid twice."""
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=lambda v: orjson.dumps(v).decode(), decoder=orjson.loads
+    )
+
+
+async def open_pool(dsn: str, *, size: int) -> Pool:
+    """A pool of `size` connections. Raises `UnsafeDatabaseError` when commits would not survive a crash (F10)."""
+    pool = await asyncpg.create_pool(
+        dsn,
+        min_size=min(4, size),
+        max_size=size,
+        init=_prepare,
+        command_timeout=30,
+        server_settings={"idle_in_transaction_session_timeout": "10s", "application_name": "payout-gateway"},
+    )
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        value = await pool.fetchval("select current_setting($1)", setting)
+        if value == "off":
+            await pool.close()
+            raise UnsafeDatabaseError(
+                f"PostgreSQL runs with {setting} = off, so a crash could forget payouts that were sent. Switch it on."
+            )
+    return pool
+
+
+def migrate(dsn: str) -> int:
+    """Bring the schema up to date, one process at a time; returns how many migrations ran. Blocking."""
+    parts = urlsplit(dsn)
+    backend: Any = get_backend(urlunsplit(parts._replace(scheme="postgresql+psycopg")))
+    try:
+        with as_file(files("gateway.store") / "migrations") as folder, backend.lock():
+            waiting = backend.to_apply(read_migrations(str(folder)))
+            backend.apply_migrations(waiting)
+        return len(waiting)
+    finally:
+        backend.connection.close()

@@ -1,0 +1,175 @@
+"""Payouts: creating many in one commit, and reading them back. Changing them belongs to `gateway.store.changes`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import orjson
+
+from gateway.store.database import Pool
+from gateway.store.rows import EventRow, PayoutRow, payout_row
+
+_COLUMNS = """p.account_id, p.id, p.amount_minor, p.currency, p.destination_type, p.bank_code, p.bank_name,
+    p.bank_account_number, p.bank_account_holder, p.card_id, p.provider, p.connection_id, p.method, p.merchant_reference,
+    p.note, p.statement_descriptor, p.metadata, p.created_at, p.updated_at, p.phase, p.status, p.seq, p.attempt_id,
+    p.due_at, p.review_reason, p.failure_code, p.failure_text, p.reference, p.ledger_tx_id, p.processed_at,
+    p.completed_at, p.final_at, a.state as attempt_state"""
+_FROM = "from payout p left join attempt a on a.account_id = p.account_id and a.id = p.attempt_id"
+
+
+class CreateOutcome(StrEnum):
+    """What became of one row of a gathered create."""
+
+    CREATED = "created"
+    REPLAYED = "replayed"
+    KEY_REUSED = "key_reused"
+    REFERENCE_TAKEN = "reference_taken"
+    INSUFFICIENT = "insufficient"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPayout:
+    """A payout to be created, and the request that asks for it."""
+
+    row: PayoutRow
+    request_key: str
+    fingerprint: bytes
+    linger_s: float  # how long to wait for others that go out in the same submission
+    source: str
+    reason: str
+    event_id: str
+    tx_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The answer to one row: `payout_id` is the earlier payout when the request was replayed."""
+
+    outcome: CreateOutcome
+    payout_id: str | None
+
+
+_CREATE = f"select ord, outcome, payout_id from create_payouts({', '.join(f'${n}' for n in range(1, 26))})"
+
+
+async def create_payouts(pool: Pool, news: Sequence[NewPayout]) -> list[Created]:
+    """Create all in one commit; one exact answer per row, in order."""
+    rows = [new.row for new in news]
+    records = await pool.fetch(
+        _CREATE,
+        [r.account_id for r in rows],
+        [n.request_key for n in news],
+        [n.fingerprint for n in news],
+        [r.id for r in rows],
+        [r.amount_minor for r in rows],
+        [r.currency for r in rows],
+        [r.destination_type for r in rows],
+        [r.bank_code for r in rows],
+        [r.bank_name for r in rows],
+        [r.bank_account_number for r in rows],
+        [r.bank_account_holder for r in rows],
+        [r.card_id for r in rows],
+        [r.provider for r in rows],
+        [r.connection_id for r in rows],
+        [r.method for r in rows],
+        [r.merchant_reference for r in rows],
+        [r.note for r in rows],
+        [r.statement_descriptor for r in rows],
+        [orjson.dumps(r.metadata).decode() if r.metadata else None for r in rows],
+        [n.linger_s for n in news],
+        [n.source for n in news],
+        [n.reason for n in news],
+        [n.event_id for n in news],
+        [n.tx_id for n in news],
+        rows[0].created_at,
+    )
+    answers: list[Created | None] = [None] * len(news)
+    for record in records:
+        answers[record["ord"] - 1] = Created(CreateOutcome(record["outcome"]), record["payout_id"])
+    if None in answers:
+        raise RuntimeError("create_payouts left a row without an answer; nobody may assume that it was written")
+    return [answer for answer in answers if answer is not None]
+
+
+async def get_payout(pool: Pool, account_id: str, payout_id: str) -> PayoutRow | None:
+    """One payout of this account."""
+    record = await pool.fetchrow(f"select {_COLUMNS} {_FROM} where p.account_id = $1 and p.id = $2", account_id, payout_id)
+    return payout_row(record) if record else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayoutFilter:
+    """What a list is narrowed to; None = everything."""
+
+    status: str | None = None
+    phase: str | None = None
+    provider: str | None = None
+    connection_id: str | None = None
+    currency: str | None = None
+    merchant_reference: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+async def list_payouts(
+    pool: Pool, account_id: str, wanted: PayoutFilter, *, before_id: str | None, limit: int
+) -> list[PayoutRow]:
+    """Newest first, older than `before_id`; up to `limit` rows."""
+    records = await pool.fetch(
+        f"""select {_COLUMNS} {_FROM}
+             where p.account_id = $1 and ($2::text is null or p.id < $2)
+               and ($3::text is null or p.status = $3) and ($4::text is null or p.phase = $4)
+               and ($5::text is null or p.provider = $5) and ($6::text is null or p.connection_id = $6)
+               and ($7::text is null or p.currency = $7) and ($8::text is null or p.merchant_reference = $8)
+               and ($9::timestamptz is null or p.created_at >= $9) and ($10::timestamptz is null or p.created_at < $10)
+             order by p.id desc limit $11""",
+        account_id,
+        before_id,
+        wanted.status,
+        wanted.phase,
+        wanted.provider,
+        wanted.connection_id,
+        wanted.currency,
+        wanted.merchant_reference,
+        wanted.created_after,
+        wanted.created_before,
+        limit,
+    )
+    return [payout_row(record) for record in records]
+
+
+async def timeline(pool: Pool, account_id: str, payout_id: str) -> list[EventRow]:
+    """Every step of a payout, first to last."""
+    records = await pool.fetch(
+        """select id, payout_id, seq, type, phase, status, attempt_id, source, reason, words, created_at
+             from event where account_id = $1 and payout_id = $2 order by seq""",
+        account_id,
+        payout_id,
+    )
+    return [EventRow(**record) for record in records]
+
+
+@dataclass(frozen=True, slots=True)
+class UsedKey:
+    """An idempotency key that this account has used before."""
+
+    fingerprint: bytes
+    payout_id: str
+
+
+async def used_key(pool: Pool, account_id: str, key: str) -> UsedKey | None:
+    """What a key was used for, if it ever was."""
+    record = await pool.fetchrow(
+        "select fingerprint, payout_id from request_key where account_id = $1 and key = $2", account_id, key
+    )
+    return UsedKey(record["fingerprint"], record["payout_id"]) if record else None
+
+
+async def phase_counts(pool: Pool) -> list[tuple[str, str, int, float]]:
+    """(provider, phase, how many, age of the oldest in seconds) of the payouts that are not final."""
+    records = await pool.fetch(
+        """select provider, phase, count(*) as many, extract(epoch from now() - min(created_at))::float8 as oldest_s
+             from payout where phase in ('queued', 'processing', 'needs_review') group by provider, phase"""
+    )
+    return [(r["provider"], r["phase"], r["many"], r["oldest_s"]) for r in records]

@@ -1,0 +1,50 @@
+"""Manual payouts: every order is taken at once and waits for a person's mark. No network, no money moves here."""
+
+from collections.abc import Mapping, Sequence
+
+from multidict import CIMultiDictProxy
+
+from providers.base import UnreadableNoticeError
+from providers.manual.settings import ManualSecrets, ManualSettings
+from providers.transport import Transport
+from schemas.notice import Fact
+from schemas.order import Lookup, Order
+from schemas.report import NotSent, Progress, Report, Taken, Unclear
+
+
+class ManualConnector:
+    """See `providers.base.Connector`."""
+
+    async def submit(self, submission_key: str, orders: Sequence[Order]) -> list[Report]:
+        """Taken: the payout is on the operators' list."""
+        del submission_key  # nobody far away has to recognise a repetition
+        return [Taken(Progress.PENDING, amount_minor=order.amount_minor, currency=order.currency) for order in orders]
+
+    async def find(self, lookups: Sequence[Lookup]) -> list[Report]:
+        """Nothing to read: the state is what people have marked."""
+        return [Unclear("only a person knows") for _ in lookups]
+
+    def verify_notice(self, headers: CIMultiDictProxy[str], body: bytes) -> bool:
+        """There are no notices, so none is genuine."""
+        del headers, body
+        return False
+
+    def read_notice(self, body: bytes) -> list[Fact]:
+        """There are no notices."""
+        del body
+        raise UnreadableNoticeError("manual payouts have no notices; nothing was changed")
+
+    async def cancel(self, lookup: Lookup) -> Report:
+        """Taken off the operators' list. The gateway asks only while nobody has marked it in transit."""
+        return Taken(Progress.CANCELLED, amount_minor=lookup.amount_minor, currency=lookup.currency)
+
+    async def save_card(self, card_id: str, card_fields: Mapping[str, str]) -> Report:
+        """A person cannot pay to a card token."""
+        del card_id, card_fields
+        return NotSent("manual connections save no cards")
+
+
+def connect(settings: ManualSettings, secrets: ManualSecrets, transport: Transport) -> ManualConnector:
+    """A connector that needs none of the three."""
+    del settings, secrets, transport
+    return ManualConnector()

@@ -1,0 +1,27 @@
+"""What the gateway may rely on with Mollie. Fact numbers (M-n) are those of the Mollie sheet."""
+
+from schemas.contract import DAY_S, AmountRule, CancelRule, Contract, KeyFormat, Proof
+from schemas.destination import DestinationType
+
+# Sheet section 5.2, what a balance can be held in.
+CURRENCIES = ("EUR", "GBP", "CHF", "DKK", "NOK", "PLN", "SEK", "USD", "CZK", "HUF", "AUD", "CAD", "RON")
+MAX_DESCRIPTION = 255  # sheet section 4
+ATTEMPT_ID_LENGTH = 35  # "pa_" and 32 digits: our own reference travels in the description, after a space
+MAX_DESCRIPTOR = MAX_DESCRIPTION - ATTEMPT_ID_LENGTH - 1
+
+CONTRACT = Contract(
+    provider="mollie",
+    title="Mollie balance payouts (Europe)",
+    method="mollie_payout",
+    destinations=frozenset({DestinationType.BALANCE}),
+    amounts={currency: AmountRule() for currency in CURRENCIES},
+    key_format=KeyFormat.UUID4,
+    proof=Proof.SIGNATURE,
+    max_scheduled=1,  # section 4: one per balance and business day; M-11
+    cancel=CancelRule.WHILE_PENDING,  # only from `requested`
+    replay_window_s=3000.0,  # M-3: the key lives an hour; we stop ten minutes earlier
+    find_by_key=True,  # through the balance's list: the description carries our attempt id
+    visibility_s=300.0,  # ours: nothing is said about when the list shows a new payout, and at one a day time is cheap
+    return_window_s=14 * DAY_S,  # ours: how long a completed payout may still come back is unknown (M-7)
+    descriptor_pattern=rf".{{1,{MAX_DESCRIPTOR}}}",
+)

@@ -1,0 +1,163 @@
+"""Plexy: saves cards, pays to their tokens, and reads a payout back by the id that the answer to the send gave.
+
+A send carries no key and Plexy removes no doubles (X-8): this file sends once, and nobody may send the same again.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote as quote_path
+
+from multidict import CIMultiDictProxy
+
+from providers.answers import found_object, json_object
+from providers.base import UnreadableNoticeError
+from providers.plexy.amounts import CURRENCY, to_number
+from providers.plexy.reading import Reader, plain
+from providers.plexy.settings import PlexySecrets, PlexySettings
+from providers.plexy.tables import PAYMENT_EVENTS
+from providers.proof import static_secret
+from providers.reads import each
+from providers.transport import Answer, Transport
+from providers.words import reference
+from schemas.failure import FailureCode
+from schemas.notice import AboutPayout, CardSavedFact, Fact, PayoutFact
+from schemas.order import CardToken, Lookup, Order
+from schemas.report import NotSent, Progress, RefusalCause, Refused, Report, Taken, Unclear, Words
+from schemas.strict_json import StrictJsonError, load_object
+
+MAX_CARD_DIGITS = 19  # a card number in the clear; encrypted fields are far longer and hold letters
+
+
+class PlexyConnector:
+    """See `providers.base.Connector`."""
+
+    def __init__(self, settings: PlexySettings, secrets: PlexySecrets, transport: Transport) -> None:
+        api_key = secrets.api_key.get_secret_value()
+        self._webhook_token = secrets.webhook_token.get_secret_value()
+        self._settings = settings
+        self._headers = {"Authorization": api_key}  # raw, without "Bearer" (sheet section 2)
+        self._send_headers = {**self._headers, "Content-Type": "application/json"}
+        self._transport = transport
+        self._hide = (api_key, self._webhook_token)
+        self._reader = Reader(settings, transport.on_unknown_word, self._hide)
+
+    async def submit(self, submission_key: str, orders: Sequence[Order]) -> list[Report]:
+        """One payout per order; the contract allows one order at a time."""
+        del submission_key  # X-8: no key travels
+        return [await self._pay(order) for order in orders]
+
+    async def find(self, lookups: Sequence[Lookup]) -> list[Report]:
+        """By their id only. The list shows no reference of ours, and amount and time prove nothing."""
+        return await each(self._find, lookups)
+
+    def verify_notice(self, headers: CIMultiDictProxy[str], body: bytes) -> bool:
+        """The static bearer token: it proves a sender, not these bytes."""
+        del body
+        given = [value.removeprefix("Bearer ") for value in headers.getall("Authorization", []) if value[:7] == "Bearer "]
+        return static_secret(given, self._webhook_token)
+
+    def read_notice(self, body: bytes) -> list[Fact]:
+        """A saved card, known by its content (X-10), or a payout's news; other names are no news to us (X-15)."""
+        try:
+            notice = load_object(body)
+        except StrictJsonError as error:
+            raise UnreadableNoticeError(f"a Plexy notice that cannot be read: {error}; nothing was changed") from None
+        name, data = notice.get("name"), notice.get("data")
+        if not isinstance(data, dict):
+            raise UnreadableNoticeError("a Plexy notice without data; nothing was changed")
+        token = plain(data.get("cardTokenId"))
+        if token is not None and data.get("amount") is None:
+            return [_card_saved(token, data)]
+        if not isinstance(name, str) or not name.startswith("transaction.") or name in PAYMENT_EVENTS:
+            return []
+        provider_ref = self._reader.id_of(data)
+        if provider_ref is None:
+            raise UnreadableNoticeError("a Plexy notice that names no transaction; nothing was changed")
+        report = self._reader.transaction(notice, provider_ref)
+        return [PayoutFact(AboutPayout(provider_ref), report if isinstance(report, Taken) else None)]
+
+    async def cancel(self, lookup: Lookup) -> Report:
+        """No cancel is documented (sheet section 9)."""
+        del lookup
+        return Unclear("Plexy has no cancel")
+
+    async def save_card(self, card_id: str, card_fields: Mapping[str, str]) -> Report:
+        """Hand on the encrypted fields with our id beside them (X-5); the token comes by notice."""
+        if set(card_fields) != set(self._settings.card_fields):
+            return NotSent(f"a card needs exactly these fields: {', '.join(self._settings.card_fields)}")
+        if any(value.isdigit() and len(value) <= MAX_CARD_DIGITS for value in card_fields.values()):
+            return NotSent("the card fields must be encrypted for Plexy; nothing was sent or kept")
+        body = json.dumps({"cardData": dict(card_fields), "externalUserId": card_id}, separators=(",", ":")).encode()
+        url = f"{self._settings.base_url}/v1/cards"
+        outcome = await self._transport.send("plexy", "save_card", url, headers=self._send_headers, body=body)
+        if not isinstance(outcome, Answer):
+            return outcome
+        if not 200 <= outcome.status < 300:
+            return self._reader.refusal(outcome)
+        answer = json_object(outcome)
+        customer = None if isinstance(answer, Unclear) else reference(plain(answer.get("customerId")))
+        return Taken(Progress.PENDING, provider_ref=customer)
+
+    async def _pay(self, order: Order) -> Report:
+        body = self._body_of(order)
+        if isinstance(body, Refused):
+            return body
+        url = f"{self._settings.base_url}/v1/payout"
+        outcome = await self._transport.send("plexy", "create_payout", url, headers=self._send_headers, body=body)
+        return self._reader.created(outcome) if isinstance(outcome, Answer) else outcome
+
+    def _body_of(self, order: Order) -> bytes | Refused:
+        if not isinstance(order.destination, CardToken):
+            return _unsent(FailureCode.INVALID_DESTINATION, "Plexy pays to saved cards only")
+        if order.currency != CURRENCY or order.amount_minor <= 0:
+            return _unsent(FailureCode.AMOUNT_NOT_ALLOWED, "Plexy pays positive amounts of KZT only")
+        fields = {"tokenId": json.dumps(order.destination.token), "amount": to_number(order.amount_minor, self._scale)}
+        # X-4: each of these only where a person has switched it on.
+        extra = {"currency": order.currency, "description": order.description, "merchantReference": order.attempt_id}
+        for name, value in extra.items():
+            if name in self._settings.payout_fields and value is not None:
+                fields[name] = json.dumps(value)
+        # Put together by hand, because the amount's digits must not pass through a float.
+        return ("{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}").encode()
+
+    @property
+    def _scale(self) -> int:
+        return self._settings.amount_scale
+
+    async def _find(self, lookup: Lookup) -> Report:
+        if lookup.provider_ref is None:
+            return Unclear("Plexy's id of this payout is not known, and its list cannot tell one payout from another")
+        path = self._settings.path_get.replace("{id}", quote_path(lookup.provider_ref, safe=""))
+        url = f"{self._settings.base_url}{path}"
+        answer = await self._transport.read("plexy", "get_payout", url, headers=self._headers)
+        # Also a 404 proves nothing: that this path knows payouts at all is an assumption (X-2).
+        body = found_object(answer, hide=self._hide)
+        if isinstance(body, Unclear):
+            return body
+        if self._reader.id_of(body) != lookup.provider_ref:
+            return Unclear("the answer names no transaction, or another one")
+        return self._reader.transaction(body, lookup.provider_ref)
+
+
+def _card_saved(token: object, data: dict[str, Any]) -> CardSavedFact:
+    card_id, known_token = plain(data.get("externalUserId")), reference(token)
+    if not isinstance(card_id, str) or known_token is None:  # X-10b: without our id a person has to match it
+        raise UnreadableNoticeError("a saved card without our id or with an unreadable token; nothing was changed")
+    brand, last4 = plain(data.get("brand")), plain(data.get("last4"))
+    return CardSavedFact(
+        card_id,
+        known_token,
+        brand=reference(brand),
+        last4=last4 if isinstance(last4, str) and last4.isascii() and last4.isdigit() and len(last4) == 4 else None,
+        customer_ref=reference(plain(data.get("customerId"))),
+    )
+
+
+def _unsent(code: FailureCode, why: str) -> Refused:
+    return Refused(code, RefusalCause.PAYOUT, Words(text=f"not sent: {why}"))
+
+
+def connect(settings: PlexySettings, secrets: PlexySecrets, transport: Transport) -> PlexyConnector:
+    """A connector for one connection."""
+    return PlexyConnector(settings, secrets, transport)

@@ -1,0 +1,213 @@
+"""What merchants get back. The tests hold every real answer against these, and `/openapi.json` is generated from them.
+
+Every key is always present, null where empty. Times are ISO 8601 UTC with milliseconds.
+"""
+
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from schemas.payout import Phase, Status
+
+Data = TypeVar("Data")
+IsoTime = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", examples=["2026-01-01T00:00:00.000Z"])]
+
+
+class Answer(BaseModel):
+    """Base of everything that goes out."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
+
+
+class PageMeta(Answer):
+    """Paging as Plugipay's documents show it, beside `cursor` and `hasMore`."""
+
+    limit: int
+    has_more: bool
+    next_cursor: str | None
+
+
+class Meta(Answer):
+    """About the answer. `cursor`, `hasMore` and `page` on lists only; `idempotentReplayed` on a repeated request only."""
+
+    request_id: str
+    timestamp: IsoTime
+    cursor: str | None = None
+    has_more: bool = False
+    page: PageMeta | None = None
+    idempotent_replayed: bool = False
+
+
+class ErrorBody(Answer):
+    """What went wrong, for programs (`code`, `field`) and for people (`message`)."""
+
+    code: str
+    message: str
+    field: str | None = None
+    details: list[dict[str, Any]] | None = None
+    doc_url: str | None = None
+
+
+class Envelope(Answer, Generic[Data]):
+    """Around every answer."""
+
+    data: Data | None
+    error: ErrorBody | None
+    meta: Meta
+
+
+class PayoutAnswer(Answer):
+    """A payout as its merchant sees it: Plugipay's keys, and ours after them."""
+
+    id: str
+    account_id: str
+    amount: int
+    currency: str
+    status: Status
+    method: str
+    bank_code: str | None
+    bank_name: str | None
+    bank_account_number: str | None
+    bank_account_holder: str | None
+    note: str | None
+    reference: str | None
+    failure_reason: str | None
+    ledger_transaction_id: str | None
+    processed_at: IsoTime | None
+    completed_at: IsoTime | None
+    created_at: IsoTime
+    updated_at: IsoTime
+    phase: Phase
+    cancelable: bool
+    provider: str
+    connection_id: str
+    destination: dict[str, Any]
+    merchant_reference: str | None
+    statement_descriptor: str | None
+    metadata: dict[str, str] | None
+    failure_code: str | None
+    review_reason: str | None
+    final_at: IsoTime | None
+
+
+class ProviderWords(Answer):
+    """The provider's own words."""
+
+    status: str | None = None
+    code: str | None = None
+    text: str | None = None
+
+
+class TimelineStep(Answer):
+    """One change of state: what, who said so, and in which words."""
+
+    id: str
+    seq: int
+    type: str
+    phase: Phase
+    status: Status
+    attempt_id: str | None
+    source: str
+    reason: str
+    provider_words: ProviderWords | None
+    created_at: IsoTime
+
+
+class CurrencyBalance(Answer):
+    """The books of one currency: available + locked = ledgerBalance."""
+
+    ledger_balance: int
+    locked: int
+    available: int
+    currency: str
+
+
+class BalanceAnswer(CurrencyBalance):
+    """The account's default currency (or the asked one), and every other beside it."""
+
+    balances: list[CurrencyBalance]
+
+
+class BankAccountAnswer(Answer):
+    """The default destination."""
+
+    bank_code: str | None
+    bank_name: str | None
+    bank_account_number: str | None
+    bank_account_holder: str | None
+    configured: bool
+
+
+class CardAnswer(Answer):
+    """A saved card. Never a number, never the provider's token."""
+
+    id: str
+    account_id: str
+    connection_id: str
+    state: str
+    brand: str | None
+    last4: str | None
+    failure_reason: str | None
+    created_at: IsoTime
+    updated_at: IsoTime
+
+
+class ProviderAmounts(Answer):
+    """What amounts a provider takes in one currency, in minor units."""
+
+    currency: str
+    step: int
+    minimum: int
+    maximum: int
+
+
+class ProviderAnswer(Answer):
+    """A provider's contract."""
+
+    provider: str
+    title: str
+    method: str
+    destinations: list[str]
+    amounts: list[ProviderAmounts]
+    bank_codes: list[str]
+    batch_size: int
+    cancel: str
+    notice_proof: str
+    replay_window_seconds: float | None
+    find_by_reference: bool
+    visibility_seconds: float
+    return_window_seconds: float
+    saves_cards: bool
+    marked_by_operator: bool
+    connections: list[str]
+
+
+class CreditAnswer(Answer):
+    """A booked credit."""
+
+    transaction_id: str
+    amount: int
+    currency: str
+    reference: str
+
+
+class EntryAnswer(Answer):
+    """One line of the ledger."""
+
+    transaction_id: str
+    line: int
+    kind: str
+    book: str
+    direction: str
+    amount: int
+    currency: str
+    payout_id: str | None
+    memo: str | None
+    posted_at: IsoTime
+
+
+class NoticeAnswer(Answer):
+    """What a provider hears: the notice is stored."""
+
+    received: bool

@@ -1,0 +1,117 @@
+"""What merchants may send, exactly: strict, closed, no float for money, no unknown field.
+
+Field names on the wire are camelCase. Lengths come from the Plugipay sheet, section 7.1.
+"""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+from schemas.destination import BankAccount, Destination
+from schemas.money import CURRENCY_EXPONENT, MAX_AMOUNT_MINOR
+from schemas.text import Text, one_of
+
+Currency = Annotated[str, one_of(CURRENCY_EXPONENT, "an ISO 4217 currency")]
+AmountMinor = Annotated[
+    int, Field(ge=1, le=MAX_AMOUNT_MINOR, description="Integer minor units by ISO 4217: 1500000 IDR = 15,000.00")
+]
+Reference = Annotated[Text, Field(max_length=200)]
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+MetadataValue = Annotated[str, StringConstraints(max_length=500)]
+
+
+class Request(BaseModel):
+    """Base of everything that comes in."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
+
+
+class CreatePayout(Request):
+    """`POST /api/v1/payouts`. Bank fields flat (as Plugipay has them) or `destination`, not both; neither = the default."""
+
+    amount: AmountMinor
+    currency: Currency
+    bank_code: Annotated[Text, Field(max_length=32)] | None = None
+    bank_name: Annotated[Text, Field(max_length=100)] | None = None
+    bank_account_number: Annotated[Text, Field(max_length=50)] | None = None
+    bank_account_holder: Annotated[Text, Field(max_length=100)] | None = None
+    destination: Destination | None = None
+    provider: Annotated[str, Field(max_length=40, pattern=r"^[a-z0-9_]+$")] | None = None
+    connection_id: Annotated[str, Field(pattern=r"^conn_[0-9a-f]{32}$")] | None = None
+    merchant_reference: Annotated[Text, Field(max_length=100)] | None = None
+    note: Annotated[Text, Field(max_length=500)] | None = None
+    statement_descriptor: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9 .\-]+$")] | None = None
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)] | None = None
+
+    @model_validator(mode="after")
+    def _bank_fields_come_together(self) -> Self:
+        flat = (self.bank_name, self.bank_account_number, self.bank_account_holder)
+        if any(flat) and not all(flat):  # Plugipay sheet, P-5
+            raise ValueError("bankName, bankAccountNumber and bankAccountHolder must come together")
+        if self.bank_code and not any(flat):
+            raise ValueError("bankCode needs bankName, bankAccountNumber and bankAccountHolder beside it")
+        if any(flat) and self.destination is not None:
+            raise ValueError("send either the bank fields or destination, not both")
+        return self
+
+    def chosen_destination(self) -> Destination | None:
+        """The destination that the request names, or None for the account's default."""
+        if self.bank_name is None:
+            return self.destination
+        return BankAccount(
+            bank_code=self.bank_code,
+            bank_name=self.bank_name,
+            bank_account_number=self.bank_account_number or "",
+            bank_account_holder=self.bank_account_holder or "",
+        )
+
+
+class MarkWithReference(Request):
+    """`mark-in-transit`, `mark-paid`. A null or omitted reference keeps the earlier one (P-12)."""
+
+    reference: Reference | None = None
+
+
+class MarkFailed(Request):
+    """`mark-failed`."""
+
+    failure_reason: Annotated[Text, Field(max_length=500)]
+
+
+class MarkReturned(Request):
+    """`mark-returned`."""
+
+    reason: Annotated[Text, Field(max_length=500)]
+
+
+class Cancel(Request):
+    """`cancel`: an empty object."""
+
+
+class UpdateBankAccount(Request):
+    """`PATCH /api/v1/payouts/bank-account`."""
+
+    bank_code: Annotated[str, Field(max_length=32, pattern=r"^[A-Za-z0-9_-]+$")] | None = None
+    bank_name: Annotated[Text, Field(max_length=100)]
+    bank_account_number: Annotated[str, Field(max_length=50, pattern=r"^[A-Za-z0-9][A-Za-z0-9 .\-]*$")]
+    bank_account_holder: Annotated[Text, Field(max_length=100)]
+
+
+class SaveCard(Request):
+    """`POST /api/v1/cards`: card fields already encrypted for the provider; we hand them on and keep none of them."""
+
+    connection_id: Annotated[str, Field(pattern=r"^conn_[0-9a-f]{32}$")] | None = None
+    provider: Annotated[str, Field(max_length=40, pattern=r"^[a-z0-9_]+$")] | None = None
+    card_fields: Annotated[
+        dict[Annotated[str, Field(max_length=60)], Annotated[str, Field(max_length=4000)]], Field(min_length=1, max_length=20)
+    ] = Field(repr=False)
+
+
+class CreditBalance(Request):
+    """`POST /api/v1/ledger/credits`: money that came in. The reference is booked once."""
+
+    amount: AmountMinor
+    currency: Currency
+    reference: Annotated[Text, Field(max_length=100)]
+    memo: Annotated[Text, Field(max_length=200)] | None = None

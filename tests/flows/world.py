@@ -1,0 +1,206 @@
+"""A small world on real sockets: PostgreSQL, the sandboxes, gateway processes in this process, and merchants."""
+
+import asyncio
+import base64
+import uuid
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import aiohttp
+from aiohttp import web
+
+from gateway.app import Gateway, make_gateway
+from gateway.onboarding import create_account, create_bearer_key, create_connection, create_signing_key
+from gateway.sealing import new_master_key
+from gateway.settings import Settings
+from gateway.store import ledger
+from providers.registry import PROVIDERS
+from providers.sandbox.server import build_app
+
+TEST_CARD = "4111111111111111"
+FAILING_CARD = "5105105105105100"
+MASTER_KEY = new_master_key()
+FAST = {
+    "plexy": {"processingAfterMs": 5, "settledAfterMs": 20},
+    "mollie": {"businessDay": 40},
+    "pivot": {"doneAfterMs": 20},
+}
+
+
+@dataclass
+class Merchant:
+    """An account with everything it needs, and a client that speaks for it."""
+
+    world: "World"
+    account_id: str
+    bearer: str
+    signing_id: str
+    signing_secret: str
+    connections: dict[str, str] = field(default_factory=dict)
+
+    async def call(self, method, path, body=None, *, key=None, headers=None, raw=None, gateway=0):
+        """(status, whole envelope) of one request."""
+        sent = {"Authorization": f"Bearer {self.bearer}", **(headers or {})}
+        if method == "POST" and key is not False:
+            sent["Idempotency-Key"] = key or uuid.uuid4().hex
+        sent = {name: value for name, value in sent.items() if value is not None}
+        kwargs = {"data": raw} if raw is not None else {"json": body} if body is not None else {}
+        if raw is not None:
+            sent.setdefault("Content-Type", "application/json")
+        url = f"http://127.0.0.1:{self.world.gateways[gateway].port}{path}"
+        async with self.world.http.request(method, url, headers=sent, **kwargs) as answer:
+            return answer.status, (await answer.json() if answer.content_length else None)
+
+    async def pay(self, *, key=None, gateway=0, **fields):
+        """The created payout, or an assertion error with what was answered."""
+        body = {"amount": 150_000_00, "currency": "IDR", **fields}
+        status, answer = await self.call("POST", "/api/v1/payouts", body, key=key, gateway=gateway)
+        assert status == 201, answer
+        return answer["data"]
+
+    async def payout(self, payout_id, gateway=0):
+        status, answer = await self.call("GET", f"/api/v1/payouts/{payout_id}", gateway=gateway)
+        assert status == 200, answer
+        return answer["data"]
+
+    async def until(self, payout_id, *phases, timeout_s=10.0, gateway=0):
+        """The payout, once it is in one of these phases."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                payout = await self.payout(payout_id, gateway)
+                if payout["phase"] in phases:
+                    return payout
+                await asyncio.sleep(0.02)
+
+    async def timeline(self, payout_id):
+        status, answer = await self.call("GET", f"/api/v1/payouts/{payout_id}/timeline")
+        assert status == 200, answer
+        return answer["data"]
+
+    async def balance(self, currency="IDR"):
+        _, answer = await self.call("GET", f"/api/v1/payouts/balance?currency={currency}")
+        return answer["data"]
+
+    async def save_card(self, number=TEST_CARD):
+        """The id of an active card."""
+        text = base64.b64encode(number.encode()).decode()
+        fields = dict.fromkeys(
+            ("encryptedExpiryMonth", "encryptedExpiryYear", "encryptedCvv", "encryptedCardholderName"), text
+        ) | {"encryptedCardNumber": text}
+        status, answer = await self.call("POST", "/api/v1/cards", {"cardFields": fields})
+        assert status == 201, answer
+        card_id = answer["data"]["id"]
+        async with asyncio.timeout(5):
+            while True:
+                _, answer = await self.call("GET", f"/api/v1/cards/{card_id}")
+                if answer["data"]["state"] != "saving":
+                    assert answer["data"]["state"] == "active", answer
+                    return card_id
+                await asyncio.sleep(0.02)
+
+
+BANK = {
+    "bankCode": "BCA",
+    "bankName": "Bank Central Asia",
+    "bankAccountNumber": "1234567890",
+    "bankAccountHolder": "PT Contoh",
+}
+
+
+class World:
+    """Everything that runs for one test."""
+
+    def __init__(self, dsn, data_dir):
+        self.dsn = dsn
+        self.data_dir = data_dir
+        self.gateways: list[Gateway] = []
+        self.http: aiohttp.ClientSession
+        self.sandbox_url = ""
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self):
+        self.http = await self._stack.enter_async_context(aiohttp.ClientSession())
+        runner = web.AppRunner(build_app(self.data_dir, speed=50.0, seed=1), access_log=None)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.sandbox_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        for provider, settings in FAST.items():
+            await self.control("PATCH", provider, "settings", settings)
+        return self
+
+    async def __aexit__(self, *exc):
+        for gateway in self.gateways:
+            await gateway.stop()
+        await self._stack.aclose()
+
+    async def control(self, method, provider, path, body=None):
+        """Steer a sandbox."""
+        async with self.http.request(method, f"{self.sandbox_url}/_sandbox/{provider}/{path}", json=body) as answer:
+            text = await answer.text()
+            assert answer.status < 300, (answer.status, text)
+            return await answer.json()
+
+    async def sent(self, provider):
+        """The sandbox's own ledger: every line of money really sent."""
+        lines = (await self.control("GET", provider, "ledger?limit=1000"))["lines"]
+        return [line for line in lines if line["kind"] == "sent"]
+
+    async def start_gateway(self, providers=PROVIDERS, **settings) -> Gateway:
+        gateway = await make_gateway(Settings(port=0, poll_s=0.02, **settings), self.dsn, MASTER_KEY, providers)
+        await gateway.start()
+        self.gateways.append(gateway)
+        return gateway
+
+    async def merchant(self, *, providers=("plexy", "mollie", "pivot", "manual"), credit=1_000_000_000_00) -> Merchant:
+        """A merchant with a connection at each provider and money in three currencies."""
+        gateway = self.gateways[0]
+        account_id = await create_account(gateway.pool, "Test merchant", "IDR")
+        bearer = await create_bearer_key(gateway.pool, gateway.seal, account_id)
+        signing = await create_signing_key(gateway.pool, gateway.seal, account_id)
+        merchant = Merchant(self, account_id, bearer.key, signing.key_id, signing.secret)
+        for provider in providers:
+            merchant.connections[provider] = await self.connect(merchant, provider)
+        for currency in ("IDR", "EUR", "KZT") if credit else ():
+            await ledger.credit(
+                gateway.pool, account_id=account_id, currency=currency, amount_minor=credit, reference=f"start {currency}",
+                fingerprint=b"start", tx_id=f"ltx_start_{currency}", memo=None,
+            )  # fmt: skip
+        return merchant
+
+    async def connect(self, merchant, provider, *, gateway=0, **extra) -> str:
+        """A connection of the merchant at a sandbox merchant of its own."""
+        home = self.gateways[gateway]
+        connection_id = f"conn_{uuid.uuid4().hex}"
+        hook = f"http://127.0.0.1:{home.port}/webhooks/{provider}/{connection_id}"
+        unique = uuid.uuid4().hex
+        settings, secrets, currencies = {"base_url": f"{self.sandbox_url}/{provider}"}, {}, []
+        if provider == "plexy":
+            made = await self.control(
+                "POST", provider, "merchants", {"webhookUrl": hook, "webhookToken": f"tok{unique}", "balance": 10**12}
+            )
+            secrets = {"api_key": made["apiKey"], "webhook_token": f"tok{unique}"}
+        elif provider == "mollie":
+            balance_id = f"bal_{unique}"
+            made = await self.control("POST", provider, "merchants", {
+                "webhookUrl": hook, "webhookSecret": f"sec{unique}",
+                "balances": [{"id": balance_id, "currency": "EUR", "available": "100000000.00"}],
+            })  # fmt: skip
+            settings["balance_id"] = balance_id
+            secrets = {"api_key": made["apiKey"], "webhook_secrets": [f"sec{unique}"]}
+            currencies = ["EUR"]
+        elif provider == "pivot":
+            made = await self.control("POST", provider, "merchants", {
+                "callbackUrl": hook, "callbackApiKey": f"cb{unique}", "balance": 10**12,
+            })  # fmt: skip
+            secrets = {
+                "client_id": made["merchantId"], "client_secret": made["merchantSecret"], "callback_key": f"cb{unique}",
+            }  # fmt: skip
+        else:
+            settings = {}
+        return await create_connection(
+            home.pool, home.seal, PROVIDERS, account_id=merchant.account_id, provider=provider, name=provider,
+            settings=settings, secret_values=secrets, currencies=currencies, connection_id=connection_id,
+            priority=900 if provider == "manual" else 100, **extra,
+        )  # fmt: skip

@@ -1,0 +1,198 @@
+"""What a sandbox remembers over a restart and over `kill -9`, and how the money file stays true."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from providers.sandbox.clock import Schedule, now_ms
+from providers.sandbox.journal import Journal
+from providers.sandbox.ledger import Money, MoneyLedger
+from providers.sandbox.webhooks import Delivery
+
+EUR = {"currency": "EUR", "value": "10.00"}
+
+
+async def test_restart_keeps_merchants_payouts_keys_settings_and_schedules(world: Any) -> None:
+    wanted = {"apiKey": "test_a", "webhookUrl": world.receiver.url, "balances": [{"id": "bal_a", "available": "30.00"}]}
+    first = await world.control("mollie", "POST", "merchants", wanted)
+    await world.settings("mollie", businessDay=150)
+    headers = {"Authorization": "Bearer test_a", "Idempotency-Key": "k"}
+    body = {"balanceId": "bal_a", "amount": EUR}
+    created = await world.call("POST", "/mollie/v2/payouts", json=body, headers=headers)
+    await world.restart()
+    replay = await world.call("POST", "/mollie/v2/payouts", json=body, headers=headers)
+    assert replay.headers["Idempotent-Replayed"] == "true"
+    assert replay.raw == created.raw
+    again = await world.control("mollie", "POST", "merchants", {"apiKey": "test_a"})
+    assert again["webhookSecrets"] == first["webhookSecrets"]
+    assert (await world.control("mollie", "GET", "settings"))["businessDay"] == 150
+    hooks = await world.hooks(3)  # the pending transitions go on
+    assert hooks[2].json["type"] == "payout.completed"
+    await world.restart()
+    assert len(await world.money("mollie")) == 1
+    (merchant,) = (await world.control("mollie", "GET", "merchants"))["merchants"]
+    assert merchant["balances"][0]["available"] == "20.00"
+
+
+async def test_a_waiting_webhook_survives_a_restart(world: Any) -> None:
+    wanted = {"apiKey": "test_a", "webhookUrl": world.receiver.url, "balances": [{"id": "bal_a"}]}
+    await world.control("mollie", "POST", "merchants", wanted)
+    headers = {"Authorization": "Bearer test_a"}
+    created = await world.call("POST", "/mollie/v2/payouts", json={"balanceId": "bal_a", "amount": EUR}, headers=headers)
+    world.receiver.statuses = [500]
+    await world.call("DELETE", f"/mollie/v2/payouts/{created.json['id']}", headers=headers)
+    await world.hooks(1)
+    await world.restart(speed=1000)
+    first, second = await world.hooks(2)
+    assert first.raw == second.raw
+
+
+async def test_reset_forgets_everything(world: Any) -> None:
+    await world.control("plexy", "POST", "merchants", {"apiKey": "pr_x"})
+    await world.settings("plexy", failureStatus="failed")
+    await world.control("plexy", "POST", "reset")
+    assert (await world.control("plexy", "GET", "merchants"))["merchants"] == []
+    assert (await world.control("plexy", "GET", "settings"))["failureStatus"] == "rejected"
+    await world.restart()
+    assert (await world.control("plexy", "GET", "merchants"))["merchants"] == []
+
+
+async def test_kill_9_pays_once_and_goes_on(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    base = f"http://127.0.0.1:{port}"
+    options = ["--port", str(port), "--data-dir", str(tmp_path), "--speed", "20"]
+
+    async def start() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "providers.sandbox", *options, stderr=asyncio.subprocess.DEVNULL
+        )
+
+    async def ready(session: aiohttp.ClientSession) -> None:
+        for _ in range(1000):
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get(f"{base}/_sandbox"):
+                    return
+            await asyncio.sleep(0.01)
+        pytest.fail("the sandboxes did not start")
+
+    async def call(session: aiohttp.ClientSession, method: str, path: str, **more: Any) -> Any:
+        async with session.request(method, f"{base}{path}", **more) as answer:
+            return await answer.json()
+
+    process = await start()
+    try:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+            await ready(session)
+            merchant = await call(session, "POST", "/_sandbox/pivot/merchants", json={})
+            ids = {"X-MERCHANT-ID": merchant["merchantId"], "X-MERCHANT-SECRET": merchant["merchantSecret"]}
+            grant = {"grantType": "client_credentials"}
+            token = (await call(session, "POST", "/pivot/v1/access-token", json=grant, headers=ids))["data"]
+            rows = [
+                {
+                    "referenceId": f"r{n}",
+                    "channelCode": "BCA",
+                    "channelInformation": {"accountNumber": "12345", "accountName": "x"},
+                    "amount": {"value": "10000", "currency": "IDR"},
+                }
+                for n in range(200)
+            ]
+            headers = {"Authorization": f"Bearer {token['accessToken']}", "X-REQUEST-ID": "a" * 16}
+            for n, row in enumerate(rows):
+                headers["X-REQUEST-ID"] = f"{n:016d}"
+                await call(session, "POST", "/pivot/v1/payouts", json={"payouts": [row]}, headers=headers)
+            process.send_signal(signal.SIGKILL)  # some are paid by now, some are not
+            await process.wait()
+            process = await start()
+            await ready(session)
+            for _ in range(500):
+                summary = await call(session, "GET", "/_sandbox/pivot/ledger/summary")
+                if summary["sent"] == 200:
+                    break
+                await asyncio.sleep(0.01)
+            assert (summary["sent"], summary["doublePayments"]) == (200, [])
+            again = await call(session, "POST", "/pivot/v1/payouts", json={"payouts": [row]}, headers=headers)
+            assert again["code"] == "00"  # the access token and the answer are still known
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def _money(number: int, ref: str | None = "r") -> Money:
+    return Money(f"e{number}", "sent", "m", f"p{number}", ref, "10.50", "EUR", "****1", {"description": "d"})
+
+
+def test_money_file_is_idempotent_paged_and_cuts_a_torn_tail(tmp_path: Path) -> None:
+    path = tmp_path / "x.money.jsonl"
+    ledger = MoneyLedger(path)
+    ledger.write([_money(1), _money(2, None)])
+    ledger.write([_money(2, None), _money(3)])
+    ledger.close()
+    with path.open("ab") as file:
+        file.write(b'{"effect":"e4","ki')  # killed in the middle of a line
+    ledger = MoneyLedger(path)
+    ledger.write([_money(3)])
+    ledger.write([_money(4, None)])
+    assert [line["effect"] for line in ledger.page(0, 10)] == ["e1", "e2", "e3", "e4"]
+    assert [(line["n"], line["effect"]) for line in ledger.page(2, 1)] == [(3, "e3")]
+    summary = ledger.summary()
+    assert summary["sums"] == {"EUR": {"sent": "42.00", "returned": "0"}}
+    assert summary["doublePayments"] == [{"ref": "ourRef", "merchant": "m", "ourRef": "r", "count": 2, "lines": [1, 3]}]
+    assert summary["repeatedOtherRefs"][0]["count"] == 4
+    ledger.close()
+    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 4
+
+
+def test_journal_is_all_or_nothing_and_compacts(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+
+    def open_journal() -> tuple[Journal, Any]:
+        journal = Journal(path)
+        table = journal.table("delivery", Delivery)
+        journal.load()
+        return journal, table
+
+    journal, table = open_journal()
+    with journal.together():
+        table.add("a", Delivery("a", "m", "r", "e", "{}", 1))
+        table.add("b", Delivery("b", "m", "r", "e", "{}", 2))
+    for n in range(30_000):
+        table.change("a", due_ms=n)
+    table.remove("b")
+    journal.close()
+    with path.open("ab") as file:
+        file.write(b'["-","delivery","a"')
+    before = path.stat().st_size
+    journal, table = open_journal()
+    assert list(table.rows) == ["a"]
+    assert table.rows["a"].due_ms == 29_999
+    assert path.stat().st_size < before / 100
+    journal.close()
+
+
+async def test_schedule_runs_in_order_and_outlives_a_broken_step(caplog: pytest.LogCaptureFixture) -> None:
+    schedule, seen = Schedule(), []
+
+    def step(key: str) -> None:
+        seen.append(key)
+        if key == "broken":
+            raise ValueError(key)
+
+    start = now_ms()
+    for after_ms, key in ((20, "c"), (0, "a"), (10, "broken")):
+        schedule.add(start + after_ms, step, key)
+    schedule.start()
+    schedule.add(start + 5, step, "b")
+    await asyncio.sleep(0.05)
+    schedule.stop()
+    assert seen == ["a", "b", "broken", "c"]
+    assert "failed" in caplog.text
