@@ -4,7 +4,7 @@ import asyncio
 import base64
 import uuid
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 from aiohttp import web
@@ -20,6 +20,14 @@ from providers.sandbox.server import build_app
 TEST_CARD = "4111111111111111"
 FAILING_CARD = "5105105105105100"
 MASTER_KEY = new_master_key()
+# The same contracts with a quick schedule: tests cannot wait as long as providers may take.
+QUICK = {
+    name: replace(
+        provider,
+        contract=replace(provider.contract, poll_after_s=(0.05, 0.1, 0.2, 0.3), visibility_s=0.5, submit_timeout_s=0.2),
+    )
+    for name, provider in PROVIDERS.items()
+}
 FAST = {
     "plexy": {"processingAfterMs": 5, "settledAfterMs": 20},
     "mollie": {"businessDay": 40},
@@ -147,7 +155,7 @@ class World:
         lines = (await self.control("GET", provider, "ledger?limit=1000"))["lines"]
         return [line for line in lines if line["kind"] == "sent"]
 
-    async def start_gateway(self, providers=PROVIDERS, **settings) -> Gateway:
+    async def start_gateway(self, providers=QUICK, **settings) -> Gateway:
         gateway = await make_gateway(Settings(port=0, poll_s=0.02, **settings), self.dsn, MASTER_KEY, providers)
         await gateway.start()
         self.gateways.append(gateway)

@@ -1,0 +1,179 @@
+"""The lifecycle table: complete, and true to the rules that no provider may bend."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.lifecycle import KEEP, MARKS, PHASE_OF, REVIEW, TABLE, Move, News, Situation, decide, give_to_person, move_of
+from schemas.failure import FailureCode
+from schemas.payout import EXPOSURE, FINAL_PHASES, AttemptState, Exposure, Phase, Status
+from schemas.report import NotFound, NotSent, Progress, RefusalCause, Refused, Taken, Unclear
+
+S = AttemptState
+CLOSED = [state for state in S if EXPOSURE[state] is Exposure.CLOSED]
+OPEN = [state for state in S if EXPOSURE[state] is Exposure.OPEN]
+
+reports = st.one_of(
+    st.builds(NotSent, st.just("dns")),
+    st.builds(Refused, st.sampled_from(FailureCode), st.sampled_from(RefusalCause)),
+    st.builds(Unclear, st.just("timeout")),
+    st.builds(NotFound, st.just("404")),
+    st.builds(
+        Taken,
+        st.sampled_from(Progress),
+        amount_minor=st.sampled_from([None, 100, 101]),
+        currency=st.sampled_from([None, "IDR", "EUR"]),
+    ),
+)
+
+
+def situation(state, *, phase=None, newest=True, number=1, review_reason=None):
+    return Situation(
+        phase=phase or PHASE_OF[state],
+        attempt_state=state,
+        attempt_number=number,
+        is_newest=newest,
+        amount_minor=100,
+        currency="IDR",
+        review_reason=review_reason,
+    )
+
+
+def test_every_state_has_a_cell_for_all_news():
+    assert set(TABLE) == set(S)
+    for state, row in TABLE.items():
+        assert set(row) == set(News), state
+
+
+@pytest.mark.parametrize("state", CLOSED)
+def test_a_closed_attempt_is_never_opened_again(state):
+    for news, cell in TABLE[state].items():
+        assert cell.next_state is None, (state, news)
+
+
+@pytest.mark.parametrize("news", [News.UNCLEAR, News.NOT_FOUND])
+def test_not_knowing_never_closes_anything(news):
+    for state in OPEN:
+        target = TABLE[state][news].next_state
+        assert target is None or EXPOSURE[target] is Exposure.OPEN
+
+
+@pytest.mark.parametrize("news", [News.NOT_SENT, News.REFUSED])
+def test_only_the_first_send_can_be_not_sent_or_refused(news):
+    """A repetition that did not leave, or was refused, says nothing about the send before it."""
+    assert [state for state in S if TABLE[state][news].next_state] == [S.SENDING]
+
+
+def test_absence_counts_only_while_nobody_has_acknowledged_the_attempt():
+    assert TABLE[S.UNCONFIRMED][News.ABSENT].next_state is S.NOT_SENT
+    assert TABLE[S.SENDING][News.ABSENT] == KEEP
+    for state in (S.PENDING, S.IN_TRANSIT, S.PAID):
+        assert TABLE[state][News.ABSENT] == REVIEW
+
+
+@pytest.mark.parametrize("state", [s for s in CLOSED if s is not S.RETURNED])
+def test_paid_after_closed_goes_to_a_person(state):
+    assert TABLE[state][News.PAID] == REVIEW
+
+
+def test_after_paid_only_returned_moves_anything():
+    assert {news for news, cell in TABLE[S.PAID].items() if cell.next_state} == {News.RETURNED}
+
+
+@given(st.sampled_from(S), reports, st.booleans())
+def test_another_amount_never_moves_money(state, report, believed):
+    if isinstance(report, Taken) and (report.amount_minor == 101 or report.currency == "EUR"):
+        decision = decide(report, situation(state), absence_believed=believed)
+        if decision:
+            assert decision.move is None
+            assert decision.review_reason
+
+
+@given(st.sampled_from(S), reports, st.booleans(), st.booleans(), st.sampled_from(Phase))
+def test_final_phases_stay_final(state, report, believed, newest, phase):
+    decision = decide(report, situation(state, phase=phase, newest=newest), absence_believed=believed)
+    if decision and phase in FINAL_PHASES and not newest:
+        assert decision.phase is phase
+    if decision and phase is PHASE_OF[state] and phase in FINAL_PHASES:
+        assert decision.phase is phase or (phase, decision.phase) == (Phase.PAID, Phase.RETURNED)
+
+
+@given(st.sampled_from(OPEN), st.lists(reports, max_size=12), st.booleans())
+def test_the_books_follow_any_history(state, history, believed):
+    """Whatever is said in whatever order: the reservation ends at most once, and only paid money comes back."""
+    now = situation(state)
+    reserved, paid_out, released = 1, 0, 0
+    for report in history:
+        decision = decide(report, now, absence_believed=believed)
+        if decision is None:
+            continue
+        match decision.move:
+            case Move.SETTLE:
+                reserved, paid_out = reserved - 1, paid_out + 1
+            case Move.RELEASE:
+                reserved, released = reserved - 1, released + 1
+            case Move.RETURN:
+                paid_out, released = paid_out - 1, released + 1
+        assert min(reserved, paid_out, released) >= 0
+        assert reserved + paid_out + released == 1
+        assert paid_out == (decision.phase is Phase.PAID)
+        assert released == (decision.phase in {Phase.FAILED, Phase.CANCELLED, Phase.RETURNED})
+        now = situation(decision.attempt_state, phase=decision.phase, review_reason=decision.review_reason)
+        if now.phase is Phase.QUEUED:
+            now = situation(S.SENDING)  # the next attempt
+
+
+def test_a_refusal_that_is_not_about_the_payout_keeps_it_queued():
+    for cause in (RefusalCause.CONNECTION, RefusalCause.PACING, RefusalCause.ALONE):
+        decision = decide(Refused(FailureCode.CONFIGURATION, cause), situation(S.SENDING))
+        assert (decision.phase, decision.move, decision.attempt_state) == (Phase.QUEUED, None, S.REFUSED)
+        assert decision.resend_after_s is not None
+    assert decision.resend_alone
+
+
+def test_a_refusal_of_the_payout_fails_it_and_releases_the_money():
+    decision = decide(Refused(FailureCode.INVALID_DESTINATION, RefusalCause.RECIPIENT), situation(S.SENDING))
+    assert (decision.phase, decision.status, decision.move) == (Phase.FAILED, Status.FAILED, Move.RELEASE)
+
+
+def test_unproven_failure_keeps_the_money_reserved():
+    decision = decide(Taken(Progress.FAILED_UNPROVEN), situation(S.PENDING))
+    assert (decision.phase, decision.move, decision.exposure) == (Phase.NEEDS_REVIEW, None, Exposure.OPEN)
+
+
+def test_a_contradiction_of_a_final_state_changes_only_the_review():
+    decision = decide(Taken(Progress.PAID), situation(S.FAILED))
+    assert (decision.phase, decision.move) == (Phase.FAILED, None)
+    assert decision.review_reason
+
+
+def test_a_person_who_was_asked_is_not_asked_again():
+    assert decide(Taken(Progress.PAID), situation(S.FAILED, review_reason="earlier")) is None
+    assert give_to_person(situation(S.UNCONFIRMED, review_reason="earlier"), "again") is None
+
+
+def test_progress_does_not_take_a_payout_off_the_desk_but_an_end_does():
+    waiting = situation(S.PENDING, phase=Phase.NEEDS_REVIEW, review_reason="why")
+    moved = decide(Taken(Progress.IN_TRANSIT), waiting)
+    assert (moved.phase, moved.review_reason) == (Phase.NEEDS_REVIEW, "why")
+    ended = decide(Taken(Progress.PAID), waiting)
+    assert (ended.phase, ended.review_reason) == (Phase.PAID, None)
+
+
+def test_waiting_grows_with_every_attempt_that_left_nothing():
+    waits = [decide(NotSent("dns"), situation(S.SENDING, number=n)).resend_after_s for n in range(1, 9)]
+    assert waits == sorted(waits)
+    assert waits[-1] == waits[-2]
+
+
+def test_moves_of_the_books():
+    assert move_of(Phase.PROCESSING, Phase.PAID) is Move.SETTLE
+    assert move_of(Phase.NEEDS_REVIEW, Phase.FAILED) is Move.RELEASE
+    assert move_of(Phase.PROCESSING, Phase.RETURNED) is Move.RELEASE
+    assert move_of(Phase.PAID, Phase.RETURNED) is Move.RETURN
+    assert move_of(Phase.PROCESSING, Phase.QUEUED) is None
+    assert move_of(Phase.PAID, Phase.PAID) is None
+
+
+def test_a_person_cannot_mark_paid_what_never_left():
+    assert MARKS[Progress.PAID] == (S.IN_TRANSIT,)
