@@ -1,21 +1,23 @@
 """Setting up accounts, keys and connections: what the command line and the demo do. Secrets are shown once, here."""
 
+import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from gateway.api.auth import SCOPES
 from gateway.ids import new_id
 from gateway.sealing import Seal, connection_place, key_place
-from gateway.store import accounts
+from gateway.store import accounts, ledger
 from gateway.store.database import Pool
 from providers.base import Provider
 from schemas import ids
-from schemas.money import CURRENCY_EXPONENT
+from schemas.money import CURRENCY_EXPONENT, InexpressibleAmountError, to_minor
+from schemas.requests import CreditBalance
 
 
 class OnboardingError(ValueError):
@@ -37,6 +39,15 @@ class SigningKey:
     id: str
     key_id: str
     secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """Money that was brought in, now or by an earlier request with the same reference."""
+
+    transaction_id: str
+    amount_minor: int
+    is_new: bool
 
 
 async def create_account(pool: Pool, name: str, default_currency: str, account_id: str | None = None) -> str:
@@ -142,3 +153,29 @@ async def create_connection(
         secrets_sealed=seal.seal(_reveal(secret), connection_place(account_id, connection_id)),
     )
     return connection_id
+
+
+async def credit_account(pool: Pool, account_id: str, amount: str, currency: str, reference: str, memo: str | None) -> Credit:
+    """Book money that came in, once per reference. `amount` is decimal text, for a person."""
+    await _check_account(pool, account_id)
+    try:
+        # The same rules as at the API.
+        wanted = CreditBalance(amount=to_minor(amount, currency), currency=currency, reference=reference, memo=memo)
+    except InexpressibleAmountError as error:
+        raise OnboardingError(f"{error}. Nothing was booked.") from error
+    except ValidationError as error:
+        problem = error.errors(include_input=False)[0]
+        raise OnboardingError(f"{problem['loc'][0]}: {problem['msg']}. Nothing was booked.") from error
+    tx_id, outcome = await ledger.credit(
+        pool,
+        account_id=account_id,
+        currency=wanted.currency,
+        amount_minor=wanted.amount,
+        reference=wanted.reference,
+        fingerprint=hashlib.sha256(orjson.dumps(wanted.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest(),
+        tx_id=new_id(ids.LEDGER_TRANSACTION),
+        memo=wanted.memo,
+    )
+    if outcome == "reference_reused":
+        raise OnboardingError(f"reference {reference} has brought in something else before ({tx_id}); nothing was booked")
+    return Credit(tx_id, wanted.amount, outcome == "credited")

@@ -17,7 +17,7 @@ MAX_WORD = 64
 MAX_TEXT = 200
 
 # Six digits or more in a row, also when spaced or dashed, with the letters around them: account and card numbers, IBANs.
-_NUMBER = re.compile(r"[A-Za-z0-9]*(?:[0-9][ .\-]?){6,}[A-Za-z0-9]*")
+_NUMBER = re.compile(r"[A-Za-z0-9]*[0-9](?:[ .\-]?[0-9]){5,}[A-Za-z0-9]*")
 # Tokens and keys, whoever quoted them back at us.
 _OPAQUE = re.compile(r"[A-Za-z0-9_+/=\-]{32,}")
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,99}")

@@ -3,7 +3,7 @@
 Never a float, never a rounding: an amount that a wire form cannot hold exactly raises `InexpressibleAmountError`.
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
 
 # 2**53 - 1: every JSON reader on the way keeps it exact, and the sum of 1,000 of them still fits PostgreSQL's bigint.
 MAX_AMOUNT_MINOR = 2**53 - 1
@@ -25,6 +25,9 @@ CURRENCY_EXPONENT: dict[str, int] = {
     for exponent, codes in ((0, _NO_DECIMALS), (2, _TWO_DECIMALS), (3, _THREE_DECIMALS), (4, _FOUR_DECIMALS))
     for code in codes.split()
 }
+
+# Shifts the point and refuses whatever would have to be rounded for it: the default context rounds to 28 digits in silence.
+_EXACT = Context(prec=100, traps=[Inexact, InvalidOperation, Overflow])
 
 
 class InexpressibleAmountError(ValueError):
@@ -59,8 +62,8 @@ def to_minor(value: str | int | Decimal, currency: str) -> int:
     if isinstance(value, str) and not (value.isascii() and value.replace(".", "", 1).isdigit()):
         raise InexpressibleAmountError("an amount in text must be digits with at most one point")
     try:
-        scaled = Decimal(value).scaleb(CURRENCY_EXPONENT[currency])
-    except (InvalidOperation, KeyError) as error:
+        scaled = _EXACT.scaleb(Decimal(value), CURRENCY_EXPONENT[currency])
+    except (DecimalException, KeyError) as error:
         raise InexpressibleAmountError(f"unreadable amount in {currency!r}") from error
     if not scaled.is_finite() or scaled != scaled.to_integral_value() or abs(scaled) > MAX_AMOUNT_MINOR:
         raise InexpressibleAmountError(f"the amount is not an exact number of minor units of {currency}")

@@ -3,10 +3,11 @@
 Field names on the wire are camelCase. Lengths come from the Plugipay sheet, section 7.1.
 """
 
-from typing import Annotated, Self
+from typing import Annotated, LiteralString, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from schemas.destination import BankAccount, Destination
 from schemas.money import CURRENCY_EXPONENT, MAX_AMOUNT_MINOR
@@ -16,6 +17,11 @@ Currency = Annotated[str, one_of(CURRENCY_EXPONENT, "an ISO 4217 currency")]
 AmountMinor = Annotated[
     int, Field(ge=1, le=MAX_AMOUNT_MINOR, description="Integer minor units by ISO 4217: 1500000 IDR = 15,000.00")
 ]
+# The same as in `schemas.destination.BankAccount`: what passes here must be a destination there.
+BankCode = Annotated[str, Field(max_length=32, pattern=r"^[A-Za-z0-9_-]+$")]
+BankName = Annotated[Text, Field(max_length=100)]
+BankAccountNumber = Annotated[str, Field(max_length=50, pattern=r"^[A-Za-z0-9][A-Za-z0-9 .\-]*$")]
+BankAccountHolder = Annotated[Text, Field(max_length=100)]
 Reference = Annotated[Text, Field(max_length=200)]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, StringConstraints(max_length=500)]
@@ -27,15 +33,20 @@ class Request(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
 
 
+def _refuse(field: str, message: LiteralString) -> PydanticCustomError:
+    """A refusal about several fields that names the one to change."""
+    return PydanticCustomError("fields_clash", message, {"field": field})
+
+
 class CreatePayout(Request):
     """`POST /api/v1/payouts`. Bank fields flat (as Plugipay has them) or `destination`, not both; neither = the default."""
 
     amount: AmountMinor
     currency: Currency
-    bank_code: Annotated[Text, Field(max_length=32)] | None = None
-    bank_name: Annotated[Text, Field(max_length=100)] | None = None
-    bank_account_number: Annotated[Text, Field(max_length=50)] | None = None
-    bank_account_holder: Annotated[Text, Field(max_length=100)] | None = None
+    bank_code: BankCode | None = None
+    bank_name: BankName | None = None
+    bank_account_number: BankAccountNumber | None = Field(default=None, repr=False)
+    bank_account_holder: BankAccountHolder | None = Field(default=None, repr=False)
     destination: Destination | None = None
     provider: Annotated[str, Field(max_length=40, pattern=r"^[a-z0-9_]+$")] | None = None
     connection_id: Annotated[str, Field(pattern=r"^conn_[0-9a-f]{32}$")] | None = None
@@ -46,13 +57,18 @@ class CreatePayout(Request):
 
     @model_validator(mode="after")
     def _bank_fields_come_together(self) -> Self:
-        flat = (self.bank_name, self.bank_account_number, self.bank_account_holder)
-        if any(flat) and not all(flat):  # Plugipay sheet, P-5
-            raise ValueError("bankName, bankAccountNumber and bankAccountHolder must come together")
-        if self.bank_code and not any(flat):
-            raise ValueError("bankCode needs bankName, bankAccountNumber and bankAccountHolder beside it")
-        if any(flat) and self.destination is not None:
-            raise ValueError("send either the bank fields or destination, not both")
+        needed = {
+            "bankName": self.bank_name,
+            "bankAccountNumber": self.bank_account_number,
+            "bankAccountHolder": self.bank_account_holder,
+        }
+        if self.bank_code is None and not any(needed.values()):
+            return self
+        if self.destination is not None:
+            raise _refuse("destination", "cannot be sent together with bank fields; send one or the other")
+        for name, value in needed.items():  # Plugipay sheet, P-5
+            if value is None:
+                raise _refuse(name, "is required: bankName, bankAccountNumber and bankAccountHolder come together")
         return self
 
     def chosen_destination(self) -> Destination | None:
@@ -92,10 +108,10 @@ class Cancel(Request):
 class UpdateBankAccount(Request):
     """`PATCH /api/v1/payouts/bank-account`."""
 
-    bank_code: Annotated[str, Field(max_length=32, pattern=r"^[A-Za-z0-9_-]+$")] | None = None
-    bank_name: Annotated[Text, Field(max_length=100)]
-    bank_account_number: Annotated[str, Field(max_length=50, pattern=r"^[A-Za-z0-9][A-Za-z0-9 .\-]*$")]
-    bank_account_holder: Annotated[Text, Field(max_length=100)]
+    bank_code: BankCode | None = None
+    bank_name: BankName
+    bank_account_number: BankAccountNumber = Field(repr=False)
+    bank_account_holder: BankAccountHolder = Field(repr=False)
 
 
 class SaveCard(Request):

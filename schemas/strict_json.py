@@ -6,13 +6,14 @@ surrogates, NUL, UTF-16 and byte order marks. Numbers with a point become Decima
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 MAX_DEPTH = 32
 MAX_DIGITS = 40
 
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A text that never ends is one token too: looking for it anew from each of its quotes would take quadratic time.
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 class StrictJsonError(ValueError):
@@ -32,7 +33,10 @@ def _integer(text: str) -> int:
 def _decimal(text: str) -> Decimal:
     if len(text) > MAX_DIGITS:
         raise StrictJsonError(f"a number has more than {MAX_DIGITS} digits")
-    value = Decimal(text)
+    try:
+        value = Decimal(text)
+    except InvalidOperation as error:  # an exponent that not even Decimal can hold
+        raise StrictJsonError("a number has too large an exponent") from error
     if not -MAX_DIGITS <= value.adjusted() <= MAX_DIGITS:
         raise StrictJsonError("a number has too large an exponent")
     return value

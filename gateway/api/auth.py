@@ -81,9 +81,10 @@ class Auth:
             )
         if scope not in caller.scopes:
             raise ApiError(403, "insufficient_scope", f"This key does not have the scope {scope}.", field="Authorization")
-        behalf = request.headers.get("X-Plugipay-On-Behalf-Of")
-        if behalf is not None and behalf != caller.account_id:
-            raise ApiError(403, "insufficient_scope", "This key cannot act for another account.")
+        if any(behalf != caller.account_id for behalf in request.headers.getall("X-Plugipay-On-Behalf-Of", [])):
+            raise ApiError(
+                403, "insufficient_scope", "This key cannot act for another account.", field="X-Plugipay-On-Behalf-Of"
+            )
         return caller
 
     async def _signed(self, request: web.Request, key_id: str, signature: str, body: bytes) -> Caller:
@@ -102,7 +103,9 @@ class Auth:
         lines += request.headers.getall("Idempotency-Key", [])
         # An unknown key is checked against some secret too, so that it takes as long as a wrong signature.
         secret = caller.secret if caller and caller.secret else b"unknown"
-        expected = hmac.new(secret, "\n".join(lines).encode(), hashlib.sha256).hexdigest()
+        # aiohttp keeps header bytes that are not UTF-8 as lone surrogates: this gives them back as they came.
+        signed = "\n".join(lines).encode(errors="surrogateescape")
+        expected = hmac.new(secret, signed, hashlib.sha256).hexdigest()
         matches = hmac.compare_digest(expected.encode(), signature.encode())
         if caller is None or not caller.secret:
             raise _unknown_key()

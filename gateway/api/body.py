@@ -17,18 +17,33 @@ _KEY_LIMIT = 255
 
 Model = TypeVar("Model", bound=BaseModel)
 
-# What pydantic's error types mean in our words; anything else keeps pydantic's own sentence.
+_TYPE = "must be an object whose type is bank_account, card or balance"
+# What pydantic's error types mean in our words, after the field's name; anything else keeps pydantic's own sentence.
 _MESSAGES = {
     "missing": "is required",
     "extra_forbidden": "is not a known field",
     "int_type": "must be an integer number of minor units, not text, a fraction or a boolean",
     "string_type": "must be text",
     "dict_type": "must be an object",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must not be longer than {max_length}",
+    "too_long": "must not be longer than {max_length}",
+    "too_short": "must not be empty",
+    "string_pattern_mismatch": "is malformed: it must match {pattern}",
+    "model_attributes_type": _TYPE,
+    "union_tag_not_found": _TYPE,
+    "union_tag_invalid": _TYPE,
 }
+_PROBLEMS_SHOWN = 20
+_NAME_SHOWN = 100
 
 
 async def read_body(request: web.Request) -> bytes:
     """The raw body, at most `BODY_LIMIT_BYTES` of it and not for ever."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ApiError(415, "unsupported_media_type", "Send the body as it is, not compressed.", field="Content-Encoding")
     try:
         async with asyncio.timeout(_BODY_DEADLINE_S):
             return await request.read()
@@ -36,16 +51,26 @@ async def read_body(request: web.Request) -> bytes:
         raise ApiError(408, "request_timeout", "The body took too long to arrive. Nothing was done.") from error
 
 
+def _field(loc: tuple[int | str, ...]) -> str:
+    """Where in the body a problem is, as a merchant writes it: without the tag of a union and pydantic's mark of a key."""
+    if loc[0] == "destination":
+        loc = loc[:1] + loc[2:]
+    if loc[-1] == "[key]":
+        loc = loc[:-2]
+    return ".".join(str(part) for part in loc)[:_NAME_SHOWN]
+
+
 def _refusal(error: ValidationError) -> ApiError:
     problems = []
-    for problem in error.errors(include_url=False, include_input=False, include_context=False):
-        path = ".".join(str(part) for part in problem["loc"] if part not in ("bank_account", "card", "balance", "[key]"))
-        message = _MESSAGES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
-        problems.append({"field": path or None, "message": message})
+    for problem in error.errors(include_url=False, include_input=False)[:_PROBLEMS_SHOWN]:
+        context = problem.get("ctx", {})
+        field = _field(problem["loc"]) if problem["loc"] else context["field"]  # a clash of fields names one itself
+        known = _MESSAGES.get(problem["type"])
+        message = known.format_map(context) if known else problem["msg"].removeprefix("Value error, ")
+        problems.append({"field": field, "message": message})
     first = problems[0]
-    text = f"{first['field']} {first['message']}" if first["field"] else str(first["message"])
-    return ApiError(400, "validation_error", text[0].upper() + text[1:] if not first["field"] else text,
-                    field=first["field"], details=problems)  # fmt: skip
+    text = f"{first['field']} {first['message']}"
+    return ApiError(400, "validation_error", text, field=first["field"], details=problems)
 
 
 def parse(model: type[Model], request: web.Request, body: bytes) -> Model:
@@ -91,6 +116,8 @@ def query(request: web.Request, *known: str) -> dict[str, str]:
             raise ApiError(400, "validation_error", f"{name} is not a known parameter", field=name)
         if name in given:
             raise ApiError(400, "validation_error", f"{name} is given twice", field=name)
+        if not value.isprintable():  # no stored text has control characters, and PostgreSQL dies of NUL
+            raise ApiError(400, "validation_error", f"{name} must not contain control characters", field=name)
         given[name] = value
     return given
 

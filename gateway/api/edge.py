@@ -67,6 +67,7 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     response, code = await _answer(request, handler)
     took_s = time.perf_counter() - started
     response.headers["X-Request-Id"] = request_id
+    response.headers["Server"] = "payout-gateway"  # aiohttp would tell the versions of Python and its own
     route = _route(request)
     # A method that HTTP does not know would be a label that whoever asks can invent.
     method = request.method if request.method in {"GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"} else "other"

@@ -1,5 +1,6 @@
 """Money at the edge: balance, the default bank account, credits and the ledger."""
 
+import asyncpg
 from aiohttp import web
 
 from gateway.api import cursor, views
@@ -50,16 +51,21 @@ async def credit(request: web.Request) -> web.Response:
     body = await read_body(request)
     caller = await parts.auth.caller(request, LEDGER_WRITE, body)
     given = parse(CreditBalance, request, body)
-    tx_id, outcome = await ledger.credit(
-        parts.pool,
-        account_id=caller.account_id,
-        currency=given.currency,
-        amount_minor=given.amount,
-        reference=given.reference,
-        fingerprint=fingerprint(request, given),
-        tx_id=new_id(ids.LEDGER_TRANSACTION),
-        memo=given.memo,
-    )
+    try:
+        tx_id, outcome = await ledger.credit(
+            parts.pool,
+            account_id=caller.account_id,
+            currency=given.currency,
+            amount_minor=given.amount,
+            reference=given.reference,
+            fingerprint=fingerprint(request, given),
+            tx_id=new_id(ids.LEDGER_TRANSACTION),
+            memo=given.memo,
+        )
+    except asyncpg.NumericValueOutOfRangeError as error:
+        raise ApiError(
+            422, "balance_too_large", "The balance would be larger than the books can hold. Nothing was booked.", field="amount"
+        ) from error
     if outcome == "reference_reused":
         raise ApiError(
             409, "credit_reference_taken", "This reference has brought in another amount before. Nothing was booked.",

@@ -240,7 +240,10 @@ def _time(given: dict[str, str], name: str) -> datetime | None:
         raise ApiError(400, "validation_error", f"{name} must be an ISO 8601 time", field=name) from error
     if moment.tzinfo is None:
         raise ApiError(400, "validation_error", f"{name} needs a time zone, for example Z", field=name)
-    return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:  # the first or last hours of the calendar, moved past its end by their time zone
+        raise ApiError(400, "validation_error", f"{name} is outside the years 1 to 9999", field=name) from error
 
 
 def _choice(given: dict[str, str], name: str, known: type[Status] | type[Phase]) -> str | None:

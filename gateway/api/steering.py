@@ -16,7 +16,7 @@ from gateway.lifecycle import MARKS, is_cancelable
 from gateway.store import payouts
 from gateway.store.rows import PayoutRow
 from schemas.failure import FailureCode
-from schemas.payout import Phase
+from schemas.payout import AttemptState, Phase
 from schemas.report import Progress, Taken
 from schemas.requests import Cancel, MarkFailed, MarkReturned, MarkWithReference
 
@@ -65,7 +65,7 @@ async def _report(
         raise ApiError(
             409, "state_conflict", f"{contract.title} reports this payout's progress itself; it cannot be {what} by hand."
         )
-    if row.phase is Phase.QUEUED:
+    if row.phase is Phase.QUEUED and AttemptState.SENDING in MARKS[report.progress]:
         await asked.parts.dispatcher.claim_one(row.id, row.provider)
         return None
     if row.attempt_id is None or row.attempt_state not in MARKS[report.progress]:

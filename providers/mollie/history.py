@@ -116,5 +116,8 @@ def _next_start(page: dict[str, Any]) -> str | None:
     if following is None:
         return END
     href = following.get("href") if isinstance(following, dict) else None
-    starts = parse_qs(urlsplit(href).query).get("from", []) if isinstance(href, str) else []
+    try:
+        starts = parse_qs(urlsplit(href).query).get("from", []) if isinstance(href, str) else []
+    except ValueError:
+        return None
     return reference(starts[0]) if starts else None

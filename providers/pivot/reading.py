@@ -15,11 +15,12 @@ from providers.pivot.tables import (
     CREDENTIALS,
     FAILURE_REASON,
     FIELD_REFUSAL,
+    IN_PROGRESS,
     REQUEST_STATUS,
     ROW_STATUS,
 )
 from providers.transport import Answer, OnUnknownWord
-from providers.words import NotProof, Refusal, quote, reference, translate
+from providers.words import NotProof, Refusal, Said, quote, reference, translate
 from schemas.destination import BankAccount
 from schemas.failure import FailureCode
 from schemas.order import Order
@@ -60,12 +61,11 @@ class Reader:
         if money is None:
             return Unclear("the row has no readable amount", submission_ref=submission_ref)
         word = row.get("status")
-        if word is None and request_status is not None:  # rows have no status of their own yet (section 6)
-            said = self._request_status(request_status)
-            shown = quote(request_status, limit=64)
-        else:
+        shown = quote(word if word is not None else request_status, limit=64)
+        if word is not None:
             said = translate(ROW_STATUS, word, self.on_unknown_word)
-            shown = quote(word, limit=64)
+        else:  # a row of a request in progress has no status of its own yet (section 6)
+            said = self._request_status(IN_PROGRESS if request_status is None else request_status)
         words = Words(status=shown, text=quote(row.get("reason"), self.hide))
         if isinstance(said, Unclear):
             return Unclear(said.reason, words, submission_ref=submission_ref)
@@ -100,7 +100,7 @@ class Reader:
         # The echo's rows carry no status (section 4): the request's own says how far they are.
         return self.row({**row, "status": None}, order.key, submission_ref, request_status or "")
 
-    def _request_status(self, word: object) -> Any:
+    def _request_status(self, word: object) -> Said | Unclear:
         # The object's table writes "IN PROGRESS", every sample "IN_PROGRESS" (section 4).
         return translate(REQUEST_STATUS, word.replace(" ", "_") if isinstance(word, str) else word, self.on_unknown_word)
 

@@ -4,12 +4,14 @@ from providers.words import NotProof, Refusal, Said, Table
 from schemas.failure import FailureCode
 from schemas.report import Progress, RefusalCause
 
+IN_PROGRESS = "IN_PROGRESS"
+
 # Section 6, first column. A request that is DONE says nothing about its rows.
 REQUEST_STATUS = Table(
     "pivot",
     "request status",
     {
-        "IN_PROGRESS": Said(Progress.PENDING),
+        IN_PROGRESS: Said(Progress.PENDING),
         "PROCESSING": Said(Progress.PENDING),  # only in the guide's overview table: the same as IN_PROGRESS
         "PENDING": Said(Progress.PENDING),  # the payout balance is too low; waits for a top-up, without any error
         "DONE": Said(Progress.PENDING),

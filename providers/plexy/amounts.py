@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from schemas.money import CURRENCY_EXPONENT, InexpressibleAmountError, to_decimal_text, to_minor
+from schemas.money import CURRENCY_EXPONENT, MAX_AMOUNT_MINOR, InexpressibleAmountError, to_decimal_text, to_minor
 
 CURRENCY = "KZT"
 
@@ -16,11 +16,17 @@ def to_number(amount_minor: int, scale: int) -> str:
 
 def from_number(value: object, scale: int) -> int | None:
     """Minor units of a number that they sent; None when it is no exact amount."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or (isinstance(value, Decimal) and value.is_nan()):
         return None
+    if scale == CURRENCY_EXPONENT[CURRENCY]:
+        return _integer(value)
     try:
-        if scale == CURRENCY_EXPONENT[CURRENCY]:
-            value = Decimal(value).scaleb(-scale)
         return to_minor(value, CURRENCY)
     except InexpressibleAmountError:
         return None
+
+
+def _integer(value: int | Decimal) -> int | None:
+    if not -MAX_AMOUNT_MINOR <= value <= MAX_AMOUNT_MINOR or value != int(value):
+        return None
+    return int(value)

@@ -127,7 +127,8 @@ async def test_credits_are_booked_once_per_reference(shop):
     [
         (
             """insert into ledger_entry (account_id, tx_id, line, kind, book, currency, debit, credit, posted_at)
-               values ('a', 't', 1, 'credit', 'funding', 'IDR', 5, 0, now()), ('a', 't', 2, 'credit', 'available', 'IDR', 0, 4, now())""",
+               values ('a', 't', 1, 'credit', 'funding', 'IDR', 5, 0, now()),
+                      ('a', 't', 2, 'credit', 'available', 'IDR', 0, 4, now())""",
             "does not balance",
         ),
         ("update ledger_entry set debit = debit + 1", "history"),

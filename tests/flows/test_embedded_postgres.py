@@ -290,7 +290,7 @@ async def test_says_why_postgres_did_not_start(private_data: Path) -> None:
 async def test_a_first_start_that_was_cut_short_is_begun_anew(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     starting = asyncio.create_task(EmbeddedPostgres(data_dir).start())
-    while not starting.done() and not list(data_dir.glob("cluster-new-*/PG_VERSION")):  # noqa: ASYNC110 - initdb sets no event of ours
+    while not starting.done() and not list(data_dir.glob("cluster-new-*/PG_VERSION")):
         await asyncio.sleep(0.001)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""When nobody knows: the answer was lost before or after the money moved. Exactly one effect, and an honest state until then."""
+"""When nobody knows: the answer was lost, before or after the money moved. One effect, and an honest state until then."""
 
 import asyncio
 

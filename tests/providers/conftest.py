@@ -53,7 +53,7 @@ def heard() -> Heard:
 
 @pytest.fixture
 async def transport(heard: Heard) -> AsyncIterator[Transport]:
-    short = Timeouts(connect_s=0.5, answer_s=0.25, total_s=0.6)
+    short = Timeouts(connect_s=0.5, answer_s=0.15, total_s=0.3)
     made = Transport(
         on_call=lambda *call: heard.calls.append(call),
         on_unknown_word=lambda *word: heard.words.append(word),

@@ -51,6 +51,7 @@ class Scripted:
         self.base_url = ""
         self._routes: list[tuple[str, re.Pattern[str], list[Answering]]] = []
         self._runner: web.AppRunner | None = None
+        self._arrival = asyncio.Event()
 
     def on(self, method: str, path: str, *answers: Answering) -> None:
         """Newer routes win. `path` is a regular expression for the whole path and query."""
@@ -59,6 +60,12 @@ class Scripted:
     def calls(self, method: str, path: str) -> list[Seen]:
         full = re.compile(path)
         return [seen for seen in self.seen if seen.method == method and full.fullmatch(seen.path + seen.query)]
+
+    async def until(self, method: str, path: str) -> None:
+        """Wait for a request to have arrived."""
+        while not self.calls(method, path):
+            self._arrival.clear()
+            await self._arrival.wait()
 
     async def start(self) -> None:
         app = web.Application(client_max_size=64 * 1024 * 1024)
@@ -77,6 +84,7 @@ class Scripted:
         query = f"?{request.raw_path.partition('?')[2]}" if "?" in request.raw_path else ""
         path = request.raw_path.partition("?")[0]
         self.seen.append(Seen(request.method, path, query, request.headers, await request.read()))
+        self._arrival.set()
         for method, pattern, answers in self._routes:
             if method == request.method and pattern.fullmatch(path + query):
                 answer = answers.pop(0) if len(answers) > 1 else answers[0]
@@ -122,12 +130,12 @@ async def dripping_answer(request: web.Request) -> web.StreamResponse:
 
 
 async def oversized_answer(request: web.Request) -> web.StreamResponse:
-    """Fifty megabytes without a length."""
+    """Eight megabytes without a length."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
     chunk = b" " * (1024 * 1024)
     try:
-        for _ in range(50):
+        for _ in range(8):
             await response.write(chunk)
     except ConnectionError:
         pass
@@ -136,7 +144,7 @@ async def oversized_answer(request: web.Request) -> web.StreamResponse:
 
 async def bomb_answer(request: web.Request) -> web.StreamResponse:
     """A small packed body that becomes a large one."""
-    response = web.Response(body=b'{"a": "' + b"a" * 30_000_000 + b'"}', headers={"Content-Type": "application/json"})
+    response = web.Response(body=b'{"a": "' + b"a" * 8_000_000 + b'"}', headers={"Content-Type": "application/json"})
     response.enable_compression(web.ContentCoding.gzip)
     return response
 
@@ -147,7 +155,7 @@ def echoing(status: int, **more: Any) -> Answering:
     async def answer(request: web.Request) -> web.StreamResponse:
         body = (await request.read()).decode()
         said = " | ".join([*(f"{name}: {value}" for name, value in request.headers.items()), body])
-        fields = {name: said for name in ("message", "detail", "title", "field", "description", "reason")}
+        fields = dict.fromkeys(("message", "detail", "title", "field", "description", "reason"), said)
         error = {"type": "API_ERROR", "details": [{"field": said, "message": said}]}
         return web.json_response({**fields, "error": error, **more}, status=status)
 

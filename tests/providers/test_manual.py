@@ -10,8 +10,8 @@ from providers.manual.settings import ManualSecrets, ManualSettings
 from providers.transport import Transport
 from schemas.order import Order
 from schemas.report import Progress, Taken, Unclear
-from tests.providers.contract_suite import BANK, SUBMISSION_KEY, ConnectorContract, lookup_of
 from tests.providers.conftest import Heard
+from tests.providers.contract_suite import BANK, SUBMISSION_KEY, ConnectorContract, lookup_of
 
 
 class TestManual(ConnectorContract):

@@ -178,8 +178,10 @@ async def test_a_read_or_delete_never_says_not_sent(transport: Transport) -> Non
 
 async def test_cookies_of_one_account_never_reach_another(server: Scripted, transport: Transport) -> None:
     server.on("GET", "/read", Reply(200, {}, {"Content-Type": "application/json", "Set-Cookie": "who=first"}))
+    by_name = server.base_url.replace("127.0.0.1", "localhost")  # cookies of a bare address are dropped in any case
     for _ in range(2):
-        await transport.read("acme", "read", server.base_url + "/read", headers={})
+        await transport.read("acme", "read", by_name + "/read", headers={})
+    assert len(server.seen) == 2
     assert all("Cookie" not in seen.headers for seen in server.seen)
 
 
@@ -193,17 +195,14 @@ async def test_the_size_limit_is_exact(server: Scripted, transport: Transport) -
 async def test_a_cancelled_send_is_counted_and_passes_on(server: Scripted, transport: Transport, heard: Heard) -> None:
     server.on("POST", "/pay", scripted.hanging_answer)
     task = asyncio.create_task(send(transport, server.base_url + "/pay"))
-    while not server.seen:
-        await asyncio.sleep(0.01)
+    await server.until("POST", "/pay")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert heard.outcomes("create") == ["cancelled"]
 
 
-async def test_nothing_secret_in_outcomes(
-    server: Scripted, transport: Transport, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_nothing_secret_in_outcomes(server: Scripted, transport: Transport, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     server.on("POST", "/pay.*", Reply(200, {"echo": SECRET}, {"X-Echo": SECRET}), scripted.dropped_answer)
     shown = [repr(await send(transport, f"{server.base_url}/pay?token={SECRET}", SECRET.encode())) for _ in range(2)]

@@ -101,10 +101,10 @@ class World:
         assert answer.status == 200, answer.raw
         return answer.json
 
-    async def money(self, provider: str) -> list[dict[str, Any]]:
+    async def money(self, provider: str) -> Any:
         return (await self.control(provider, "GET", "ledger"))["lines"]
 
-    async def fault(self, provider: str, operation: str, kind: str, **more: Any) -> str:
+    async def fault(self, provider: str, operation: str, kind: str, **more: Any) -> Any:
         return (await self.control(provider, "POST", "faults", {"operation": operation, "kind": kind, **more}))["id"]
 
     async def settings(self, provider: str, **values: Any) -> None:

@@ -121,7 +121,7 @@ async def test_the_money_depends_on_when_and_not_on_the_answer(shop: Shop, world
 
 
 async def test_reads_may_lie_for_a_while(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "find_payout", "not_found_for", params={"ms": 80})
+    await world.fault("pivot", "find_payout", "not_found_for", params={"ms": 300})
     await shop.create("p")
     assert (await shop.find("p")).json["code"] == "resource_missing"
 
@@ -207,7 +207,7 @@ async def test_webhook_forged_is_sent_once_with_a_wrong_proof(shop: Shop, world:
     assert hook.headers["X-API-Key"] != shop.key
 
     async def given_up() -> bool:
-        return (await world.control("pivot", "GET", "deliveries"))["waiting"] == 0
+        return bool((await world.control("pivot", "GET", "deliveries"))["waiting"] == 0)
 
     await world.until(given_up)
     assert len(world.receiver.hooks) == 1

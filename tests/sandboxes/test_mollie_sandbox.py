@@ -51,7 +51,7 @@ class Mollie:
 
         return await self.world.until(read)
 
-    async def available(self, balance: str) -> str:
+    async def available(self, balance: str) -> Any:
         (merchant,) = (await self.world.control("mollie", "GET", "merchants"))["merchants"]
         return {line["id"]: line["available"] for line in merchant["balances"]}[balance]
 
@@ -62,6 +62,7 @@ async def mollie(world: Any) -> Mollie:
 
 
 async def test_runs_from_requested_to_completed_with_signed_events(mollie: Mollie, world: Any) -> None:
+    await world.settings("mollie", businessDay=300)
     created = await mollie.create("k1", description="example")
     assert created.status == 201
     assert created.headers["Content-Type"].startswith("application/hal+json")
@@ -76,7 +77,9 @@ async def test_runs_from_requested_to_completed_with_signed_events(mollie: Molli
     assert done["statusReason"]["code"] == "completed"
     hooks = await world.hooks(3)
     secret = mollie.merchant["webhookSecret"].encode()
-    for hook, status in zip(hooks, ("initiated", "processing-at-bank", "completed"), strict=True):
+    told = {hook.json["type"].removeprefix("payout."): hook for hook in hooks}  # no order is promised
+    assert set(told) == {"initiated", "processing-at-bank", "completed"}
+    for status, hook in told.items():
         mac = hmac.new(secret, hook.raw, hashlib.sha256).hexdigest()
         assert hook.headers.getall("X-Mollie-Signature") == [f"sha256={mac}"]
         assert (hook.json["type"], hook.json["entityId"]) == (f"payout.{status}", body["id"])
@@ -96,13 +99,13 @@ def test_signature_vector() -> None:
 
 
 def test_business_days() -> None:
-    def next_run(*day: int) -> datetime:
-        at_ms = int(datetime(*day, tzinfo=UTC).timestamp() * 1000)
+    def next_run(day: int, hour: int) -> datetime:
+        at_ms = int(datetime(2026, 11, day, hour, tzinfo=UTC).timestamp() * 1000)
         return datetime.fromtimestamp(next_business_day_ms(at_ms, 6) / 1000, UTC)
 
-    assert next_run(2026, 11, 18, 3) == datetime(2026, 11, 19, 6, tzinfo=UTC)  # Wednesday before six
-    assert next_run(2026, 11, 20, 23) == datetime(2026, 11, 23, 6, tzinfo=UTC)  # Friday
-    assert next_run(2026, 11, 22, 1) == datetime(2026, 11, 23, 6, tzinfo=UTC)  # Sunday
+    assert next_run(18, 3) == datetime(2026, 11, 19, 6, tzinfo=UTC)  # Wednesday before six
+    assert next_run(20, 23) == datetime(2026, 11, 23, 6, tzinfo=UTC)  # Friday
+    assert next_run(22, 1) == datetime(2026, 11, 23, 6, tzinfo=UTC)  # Sunday
 
 
 async def test_idempotency(mollie: Mollie, world: Any) -> None:
@@ -130,7 +133,7 @@ async def test_idempotency(mollie: Mollie, world: Any) -> None:
 
 
 async def test_same_key_while_the_first_is_running(mollie: Mollie, world: Any) -> None:
-    await world.settings("mollie", createTakesMs=100, businessDay=60_000)
+    await world.settings("mollie", createTakesMs=300, businessDay=60_000)
     first = asyncio.create_task(mollie.create("k"))
     await asyncio.sleep(0.03)
     assert (await mollie.create("k")).status == 409
@@ -190,6 +193,7 @@ async def test_whole_balance_when_no_amount_is_given(mollie: Mollie) -> None:
 
 
 async def test_funds_are_checked_again_at_initiation(mollie: Mollie, world: Any) -> None:
+    await world.settings("mollie", businessDay=300)
     created = await mollie.create()
     poorer = {"apiKey": "test_example", "balances": [{"id": "bal_one", "available": "9.99"}]}
     await world.control("mollie", "POST", "merchants", poorer)
@@ -209,7 +213,7 @@ async def test_returned_after_completed(mollie: Mollie, world: Any) -> None:
     assert (failed["status"], failed["statusReason"]["code"]) == ("failed", "returned")
     assert [line["kind"] for line in await world.money("mollie")] == ["sent", "returned"]
     assert await mollie.available("bal_one") == "100.00"
-    assert (await world.hooks(4))[3].json["type"] == "payout.failed"
+    assert "payout.failed" in [hook.json["type"] for hook in await world.hooks(4)]
 
 
 async def test_bank_failure_before_completion_moves_no_money(mollie: Mollie, world: Any) -> None:
@@ -230,6 +234,7 @@ async def test_list_pages_can_be_followed(mollie: Mollie, world: Any) -> None:
         await world.control("mollie", "POST", f"payouts/{made[-1]}/advance", {"to": "completed"})
     other = (await mollie.create(balanceId="bal_two")).json["id"]
     seen, url = [], "/payouts?limit=2"
+    page: Any = None
     while url:
         page = (await mollie.get(url)).json
         assert page["count"] == len(page["_embedded"]["payouts"])
@@ -259,6 +264,7 @@ async def test_auth_and_modes(mollie: Mollie, world: Any) -> None:
 
 async def test_organisation_token_reads_balances_and_chooses_the_mode(world: Any) -> None:
     token = await Mollie(world).open(apiKey="access_example", balances=[{"id": "bal_org", "available": "20.00"}])
+    await world.settings("mollie", businessDay=60_000)
     created = await token.create(balanceId="bal_org", testmode=True)
     assert created.json["mode"] == "test"
     assert "testmode" not in created.json
@@ -280,7 +286,7 @@ async def test_secret_rotation_and_payload_variants(world: Any) -> None:
     assert hooks[0].json["entityId"] == payout
     await world.settings("mollie", simplePayload=False, barePayload=True)
     await world.control("mollie", "POST", f"payouts/{payout}/advance", {"to": "completed"})
-    assert (await world.hooks(4))[3].json["resource"] == "payout"
+    assert "payout" in [hook.json["resource"] for hook in await world.hooks(4)]
 
 
 async def test_webhooks_retry_ten_times(mollie: Mollie, world: Any) -> None:
@@ -291,7 +297,8 @@ async def test_webhooks_retry_ten_times(mollie: Mollie, world: Any) -> None:
     await world.hooks(10)
 
     async def given_up() -> bool:
-        return (await world.control("mollie", "GET", "deliveries"))["counts"].get("given_up", 0) >= 1
+        counts = (await world.control("mollie", "GET", "deliveries"))["counts"]
+        return bool(counts.get("given_up"))
 
     await world.until(given_up)
     canceled = [hook for hook in world.receiver.hooks if hook.json["type"] == "payout.canceled"]

@@ -40,7 +40,7 @@ class Pivot:
 
         return await self.world.until(read)
 
-    async def balance(self) -> str:
+    async def balance(self) -> Any:
         return (await self.get("/v1/payouts/balance?currency=IDR")).json["data"]["availableBalance"]["value"]
 
 
@@ -151,6 +151,7 @@ async def test_retry_after_a_top_up_pays(world: Any) -> None:
 
 
 async def test_timeout_account_answers_503_although_the_payout_exists(pivot: Pivot, world: Any) -> None:
+    await world.settings("pivot", timeoutHiddenMs=500)
     request_id = uuid.uuid4().hex
     first = await pivot.create(row("t1", "999966660008"), request_id=request_id)
     assert (first.status, first.json["code"]) == (503, "service_unavailable")
@@ -253,7 +254,7 @@ async def test_tokens_expire_and_wrong_secrets_are_refused(pivot: Pivot, world: 
 
 
 async def test_inquiry_and_payout_by_inquiry_id(pivot: Pivot, world: Any) -> None:
-    async def ask(account: str, name: str) -> dict[str, Any]:
+    async def ask(account: str, name: str) -> Any:
         body = {"channelCode": "BCA", "channelInformation": {"accountNumber": account, "accountName": name}}
         headers = {"Authorization": pivot.bearer}
         return (await world.call("POST", "/pivot/v1/inquiry-account", json=body, headers=headers)).json
@@ -280,7 +281,7 @@ async def test_inquiry_and_payout_by_inquiry_id(pivot: Pivot, world: Any) -> Non
 
 
 async def test_rows_may_lag_behind_done(pivot: Pivot, world: Any) -> None:
-    await world.settings("pivot", rowAfterMs=60, inProcessError=True, doneAfterMs=30)
+    await world.settings("pivot", rowAfterMs=300, inProcessError=True, doneAfterMs=200)
     data = (await pivot.create(row("l1"), row("l2"))).json["data"]
     assert (await pivot.get(f"/v1/payouts/{data['uuid']}")).json["code"] == "payouts_in_process"
     done = await pivot.final(data["uuid"])
@@ -319,7 +320,8 @@ async def test_callbacks_retry_on_500_but_not_on_400(pivot: Pivot, world: Any) -
     await world.hooks(1)
 
     async def given_up() -> bool:
-        return (await world.control("pivot", "GET", "deliveries"))["counts"].get("given_up") == 1
+        counts = (await world.control("pivot", "GET", "deliveries"))["counts"]
+        return bool(counts.get("given_up"))
 
     await world.until(given_up)
     assert len(world.receiver.hooks) == 1

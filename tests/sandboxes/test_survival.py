@@ -35,7 +35,7 @@ async def test_restart_keeps_merchants_payouts_keys_settings_and_schedules(world
     assert again["webhookSecrets"] == first["webhookSecrets"]
     assert (await world.control("mollie", "GET", "settings"))["businessDay"] == 150
     hooks = await world.hooks(3)  # the pending transitions go on
-    assert hooks[2].json["type"] == "payout.completed"
+    assert "payout.completed" in [hook.json["type"] for hook in hooks]
     await world.restart()
     assert len(await world.money("mollie")) == 1
     (merchant,) = (await world.control("mollie", "GET", "merchants"))["merchants"]
@@ -114,6 +114,7 @@ async def test_kill_9_pays_once_and_goes_on(tmp_path: Path) -> None:
             await process.wait()
             process = await start()
             await ready(session)
+            summary: Any = None
             for _ in range(500):
                 summary = await call(session, "GET", "/_sandbox/pivot/ledger/summary")
                 if summary["sent"] == 200:
@@ -188,11 +189,11 @@ async def test_schedule_runs_in_order_and_outlives_a_broken_step(caplog: pytest.
             raise ValueError(key)
 
     start = now_ms()
-    for after_ms, key in ((20, "c"), (0, "a"), (10, "broken")):
+    for after_ms, key in ((90, "c"), (0, "a"), (60, "broken")):
         schedule.add(start + after_ms, step, key)
     schedule.start()
-    schedule.add(start + 5, step, "b")
-    await asyncio.sleep(0.05)
+    schedule.add(start + 30, step, "b")
+    await asyncio.sleep(0.4)
     schedule.stop()
     assert seen == ["a", "b", "broken", "c"]
     assert "failed" in caplog.text

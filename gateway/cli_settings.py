@@ -1,0 +1,36 @@
+"""From flags and environment to settings, and from a coroutine to an exit status. Used by every command; knows none."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+import typer
+import uvloop
+from pydantic import ValidationError
+
+from gateway.running import StartError, until_signal
+from gateway.settings import Settings
+
+
+def load_settings(**flags: Any) -> Settings:
+    """The settings of the environment; a flag that was given wins. Raises `StartError` naming the wrong setting."""
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise StartError(f"Wrong settings, so nothing was started. {explain(error, prefix='GATEWAY_')}") from error
+
+
+def explain(error: ValidationError, *, prefix: str = "") -> str:
+    """What is wrong, field by field, and never the value: it may be a secret."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(_explain(tuple(map(str, problem["loc"])), problem["msg"], prefix) for problem in problems) + "."
+
+
+def _explain(path: tuple[str, ...], message: str, prefix: str) -> str:
+    text = message.removeprefix("Value error, ")
+    name = ".".join(path)
+    return f"{prefix}{name.upper() if prefix else name}: {text}" if name else text
+
+
+def run(work: Coroutine[Any, Any, int]) -> None:
+    """Run a command's work until it ends or is asked to stop, and end the process with its status."""
+    raise typer.Exit(uvloop.run(until_signal(work)))

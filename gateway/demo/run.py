@@ -1,0 +1,154 @@
+"""The demo from its first line to its last: start everything, send one payout of each shape, keep serving, stop everything.
+
+It listens on loopback only, with published keys. It keeps its data, so that a second start goes on where this one ended.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+import aiohttp
+import orjson
+from rich.console import Console
+
+from gateway import logs
+from gateway.app import DEMO_BEARER, DEMO_KEY_ID, DEMO_SECRET, Gateway
+from gateway.demo.merchant import Merchant
+from gateway.demo.samples import make_samples, money, send_all
+from gateway.demo.sandboxes import Sandboxes, run_sandboxes
+from gateway.demo.screen import Screen
+from gateway.demo.setup import BANK, fund, set_up
+from gateway.running import check_port, database, gateway, master_key, until_signal
+from gateway.settings import Settings
+
+_LOG_MAX_BYTES = 16 * 1024 * 1024
+_PLAIN_WIDTH = 160  # a pipe has no width of its own: nothing may be folded or cut there
+
+
+async def run_demo(settings: Settings, *, once: bool) -> int:
+    """Run the demo until Ctrl-C, or `once` until the four payouts are final; the exit status."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    screen = Screen(console)
+    demo = _Demo(settings, screen, once=once)
+    status = await until_signal(demo.run(), on_signal=lambda: screen.note("stopping ..."))
+    screen.note(f"Stopped {demo.parts}. The data stays in {settings.data_dir}; the next start goes on with it.")
+    return status
+
+
+class _Demo:
+    """One run of the demo."""
+
+    def __init__(self, settings: Settings, screen: Screen, *, once: bool) -> None:
+        self._settings = settings
+        self._screen = screen
+        self._once = once
+        self._logs = settings.data_dir / "logs"
+
+    @property
+    def parts(self) -> str:
+        """What runs, for a person."""
+        mine = "" if self._settings.database_url else " and PostgreSQL"
+        return f"the gateway{'' if mine else ' and'}{',' if mine else ''} the sandboxes{mine}"
+
+    async def run(self) -> int:
+        """Everything, in order; what was started is stopped however this ends."""
+        settings, screen = self._settings, self._screen
+        check_port(settings.host, settings.port, "GATEWAY_PORT")
+        check_port(settings.sandbox_host, settings.sandbox_port, "GATEWAY_SANDBOX_PORT")
+        key = master_key(settings)
+        self._logs.mkdir(parents=True, exist_ok=True)
+        screen.title("Payout gateway: one payout through every kind of provider")
+        async with AsyncExitStack() as stack:
+            log_file = stack.enter_context(_open_log(self._logs / "gateway.log"))
+            logs.configure(settings.log_level, stream=log_file)
+            starting = await stack.enter_async_context(run_sandboxes(settings, self._logs / "sandbox.log"))
+            with screen.busy("PostgreSQL and the sandboxes are starting; the first time takes a few seconds"):
+                dsn = await stack.enter_async_context(database(settings))
+                sandbox_url = await starting.ready()
+            where = "the one of GATEWAY_DATABASE_URL" if settings.database_url else str(settings.data_dir / "postgres")
+            screen.done(f"PostgreSQL: {where}")
+            screen.done(f"Provider sandboxes: {sandbox_url}")
+            running = await stack.enter_async_context(gateway(settings, dsn, key))
+            base_url = f"http://{_in_url(settings.host)}:{running.port}"
+            screen.done(f"Gateway: {base_url}")
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            all_paid = await self._pay(running, session, base_url, sandbox_url)
+            if self._once:
+                return 0 if all_paid else 1
+            self._invite(base_url, sandbox_url)
+            return await self._keep_serving(starting)
+
+    async def _pay(self, running: Gateway, session: aiohttp.ClientSession, base_url: str, sandbox_url: str) -> bool:
+        settings, screen = self._settings, self._screen
+        await set_up(running, session, base_url=base_url, sandbox_url=sandbox_url, speed=settings.sandbox_speed)
+        merchant = Merchant(session, base_url, DEMO_BEARER)
+        await fund(merchant)
+        screen.done(f"Demo account with {', '.join(available for available, _, _ in await _books(merchant))}")
+        if still_open := await _count_open(merchant):
+            screen.note(f"{still_open} payout(s) from before are still open and go on beside the new ones")
+        screen.console.print()
+        samples = make_samples()
+        with screen.watching(samples):
+            await send_all(samples, merchant, screen, speed=settings.sandbox_speed)
+        screen.summary(samples, await _books(merchant))
+        paid = sum(sample.is_paid for sample in samples)
+        screen.console.print()
+        say = screen.done if paid == len(samples) else screen.failed
+        say(f"{paid} of {len(samples)} payouts are paid")
+        return paid == len(samples)
+
+    def _invite(self, base_url: str, sandbox_url: str) -> None:
+        body = orjson.dumps({"amount": 150_000_00, "currency": "IDR", **BANK}).decode()
+        command = (
+            f"curl -sS {base_url}/api/v1/payouts -H 'Authorization: Bearer {DEMO_BEARER}' "
+            f"-H \"Idempotency-Key: demo-$(date +%s)\" -H 'Content-Type: application/json' -d '{body}'"
+        )
+        rows = [
+            ("API", f"{base_url}/api/v1/payouts"),
+            ("Documentation", f"{base_url}/docs"),
+            ("Metrics", f"{base_url}/metrics"),
+            ("Bearer key", DEMO_BEARER),
+            ("Signing key", f"{DEMO_KEY_ID} / {DEMO_SECRET}"),
+            ("Sandboxes", f"{sandbox_url}/_sandbox"),
+            ("Logs", str(self._logs)),
+        ]
+        self._screen.panel(rows, command)
+        self._screen.note("Ctrl-C stops everything.")
+
+    async def _keep_serving(self, sandboxes: Sandboxes) -> int:
+        await sandboxes.ended()
+        self._screen.failed(f"The sandboxes ended by themselves; see {self._logs / 'sandbox.log'}.")
+        return 1
+
+
+async def _books(merchant: Merchant) -> list[tuple[str, str, str]]:
+    """Each currency's (available, in transit, ledger balance) for a person, the default currency first."""
+    answer = await merchant.call("GET", "/api/v1/payouts/balance")
+    balances = sorted(answer["balances"], key=lambda balance: (balance["currency"] != answer["currency"], balance["currency"]))
+    return [
+        (money(b["available"], b["currency"]), money(b["locked"], b["currency"]), money(b["ledgerBalance"], b["currency"]))
+        for b in balances
+    ]
+
+
+async def _count_open(merchant: Merchant) -> int:
+    found = 0
+    for phase in ("queued", "processing", "needs_review"):
+        found += len(await merchant.call("GET", f"/api/v1/payouts?phase={phase}&limit=100"))
+    return found
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+@contextlib.contextmanager
+def _open_log(path: Path) -> Iterator[BinaryIO]:
+    if path.exists() and path.stat().st_size > _LOG_MAX_BYTES:
+        path.rename(path.with_name(f"{path.name}.1"))
+    with path.open("ab") as file:
+        yield file
