@@ -22,7 +22,7 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	@failed=; \
 	check() { name=$$1; shift; echo "== $$name"; "$$@" || failed="$$failed $$name"; }; \
-	check lint $(PY) -m ruff check --quiet .; \
+	check lint $(PY) -m ruff check --quiet --output-format concise .; \
 	check format $(PY) -m ruff format --check --quiet .; \
 	check types $(PY) -m mypy; \
 	check tests $(PY) -m pytest -n auto --dist worksteal; \
@@ -39,7 +39,7 @@ bench: $(INSTALLED)
 
 # No download address and no comments in the lock: only names, versions and hashes.
 lock:
-	@command -v uv >/dev/null || { echo "make lock needs uv (https://docs.astral.sh/uv/); the lock was not touched."; exit 1; }
+	@command -v uv >/dev/null || { echo "make lock needs the program uv; the lock was not touched."; exit 1; }
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --upgrade \
 		--no-header --no-annotate --no-emit-index-url --output-file requirements.lock pyproject.toml
 
@@ -50,7 +50,7 @@ clean:
 # Made again only when the lock or the project file has changed. pip says much and lasts: one line shows how far it is.
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { \
-		echo "Python 3.11 or newer is needed, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)."; \
+		echo "Python 3.11 or newer is needed; '$(PYTHON) --version' says: $$($(PYTHON) --version 2>&1 || true)"; \
 		echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || { \
 		echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }

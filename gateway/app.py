@@ -15,25 +15,31 @@ from aiohttp import web
 from gateway.api.auth import Auth
 from gateway.api.body import BODY_LIMIT_BYTES
 from gateway.api.edge import edge
+from gateway.api.frames import Runner
 from gateway.api.parts import PARTS, Parts
 from gateway.api.routes import add_routes
 from gateway.apply import Apply
+from gateway.balance_reader import BalanceReader
 from gateway.card_saver import CardSaver
 from gateway.connections import Connections
+from gateway.destination_checker import DestinationChecker
 from gateway.dispatcher import Dispatcher
 from gateway.gather import Gather
 from gateway.inbox import Inbox
 from gateway.loops import Loop
 from gateway.metrics import Metrics
 from gateway.reconciler import Reconciler
-from gateway.sealing import Seal
+from gateway.sealing import Seal, connection_place
 from gateway.settings import Role, Settings
-from gateway.store.accounts import find_key, paused_connections
+from gateway.store.accounts import any_sealed_connection, find_key, paused_connections
+from gateway.store.attempts import open_ages
 from gateway.store.database import Pool, open_pool
 from gateway.store.notices import add_notices, inbox_age
 from gateway.store.payouts import create_payouts, phase_counts
+from gateway.store.provider_balances import lowest_balances
 from providers.base import Provider
 from providers.transport import Transport
+from schemas.money import to_decimal
 
 _log = structlog.get_logger(__name__)
 
@@ -45,6 +51,8 @@ _SHUTDOWN_S = 10.0
 _KEEPALIVE_S = 15.0
 _MEASURE_EVERY_S = 5.0
 _LAG_EVERY_S = 0.25
+_BALANCE_COUNTS_S = 3600.0  # an older reading says nothing about now
+_CHECK_EVERY_S = 0.2  # few connections check before they pay, and the question itself takes longer
 
 
 class DemoKeysError(RuntimeError):
@@ -66,10 +74,15 @@ class Gateway:
         self.dispatcher = Dispatcher(pool, self.connections, self.apply, seal, poll_s=settings.poll_s)
         self.inbox = Inbox(pool, self.connections, self.apply, seal, self.metrics, poll_s=settings.poll_s)
         self.reconciler = Reconciler(pool, self.connections, self.apply, seal, poll_s=settings.poll_s)
+        self.checker = DestinationChecker(
+            pool, self.connections, self.apply, seal, self._wake_dispatcher, poll_s=max(settings.poll_s, _CHECK_EVERY_S)
+        )
+        self.balance_reader = BalanceReader(pool, self.connections)
         self.card_saver = CardSaver(pool, self.connections)
         self._creates = Gather(partial(create_payouts, pool))
         self._notices = Gather(partial(add_notices, pool))
-        self._loops: list[Loop] = [self.dispatcher, self.inbox, self.reconciler] if Role.LOOPS in settings.roles else []
+        loops: list[Loop] = [self.dispatcher, self.inbox, self.reconciler, self.checker, self.balance_reader]
+        self._loops = loops if Role.LOOPS in settings.roles else []
         self._watchers: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
         self._stopping = False
@@ -78,6 +91,7 @@ class Gateway:
     async def start(self) -> None:
         """Start the loops, then the server; `port` is the one it really listens on."""
         await self._refuse_demo_keys()
+        await self._refuse_another_master_key()
         for loop in self._loops:
             loop.on_round = self._on_round
             loop.start()
@@ -108,6 +122,7 @@ class Gateway:
         app = web.Application(middlewares=[edge], client_max_size=BODY_LIMIT_BYTES)
         app[PARTS] = Parts(
             pool=self.pool,
+            seal=self.seal,
             auth=Auth(self.pool, self.seal),
             connections=self.connections,
             apply=self.apply,
@@ -121,8 +136,13 @@ class Gateway:
         )
         add_routes(app)
         # A client that goes away does not cancel its handler: what it asked for is written or not, never half.
-        self._runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=_KEEPALIVE_S, shutdown_timeout=_SHUTDOWN_S, handler_cancellation=False
+        self._runner = Runner(
+            app,
+            access_log=None,
+            keepalive_timeout=_KEEPALIVE_S,
+            shutdown_timeout=_SHUTDOWN_S,
+            handler_cancellation=False,
+            auto_decompress=False,  # signatures cover the bytes that came, and `read_body` refuses compressed ones
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, self.settings.host, self.settings.port).start()
@@ -134,6 +154,12 @@ class Gateway:
         for lookup in (DEMO_KEY_ID, self.seal.lookup_of(DEMO_BEARER)):
             if await find_key(self.pool, lookup):
                 raise DemoKeysError("this database holds the published demo keys; revoke them or use another database")
+
+    async def _refuse_another_master_key(self) -> None:
+        """Open one stored secret: better no start than a gateway that can open none of them when it has to pay."""
+        sealed = await any_sealed_connection(self.pool)
+        if sealed:
+            self.seal.open(sealed.secrets_sealed, connection_place(sealed.account_id, sealed.id))
 
     def _wake_dispatcher(self) -> None:
         self.dispatcher.wake()
@@ -164,9 +190,18 @@ class Gateway:
         for provider, phase, many, oldest_s in await phase_counts(self.pool):
             m.open_payouts.labels(provider, phase).set(many)
             m.queue_age_s.labels(provider, phase).set(oldest_s)
+        m.attempt_age_s.clear()
+        for provider, state, oldest_s in await open_ages(self.pool):
+            m.attempt_age_s.labels(provider, state).set(oldest_s)
+        m.provider_balance.clear()
+        for provider, currency, lowest in await lowest_balances(self.pool, younger_than_s=_BALANCE_COUNTS_S):
+            m.provider_balance.labels(provider, currency).set(float(to_decimal(lowest, currency)))
         m.paused.clear()
         for _, provider in await paused_connections(self.pool):
             m.paused.labels(provider).inc()
+        m.open_circuits.clear()
+        for provider in self.dispatcher.gates.open_circuits():
+            m.open_circuits.labels(provider).inc()
         waiting, age_s = await inbox_age(self.pool)
         m.inbox_waiting.set(waiting)
         m.inbox_age_s.set(age_s)

@@ -6,13 +6,13 @@ else was faster. Every report is kept, whether it changed anything or not. Never
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from gateway.gather import Gather
 from gateway.ids import new_id
-from gateway.lifecycle import Decision, Situation, decide, give_to_person
+from gateway.lifecycle import Decision, Situation, decide, give_to_person, move_of, status_of
 from gateway.metrics import Metrics
 from gateway.store import attempts as attempt_store
 from gateway.store.changes import Change, StoredReport, record_changes, record_reports
@@ -20,8 +20,8 @@ from gateway.store.database import Pool
 from gateway.store.rows import AttemptRow, PayoutRow
 from schemas import ids
 from schemas.contract import Contract
-from schemas.failure import FAILURE_MEANING
-from schemas.payout import FINAL_PHASES, AttemptState, Exposure, Phase, Status
+from schemas.failure import FAILURE_MEANING, FailureCode
+from schemas.payout import EXPOSURE, FINAL_PHASES, AttemptState, Exposure, Phase, Status
 from schemas.report import Report, Taken, Unclear, Words
 
 _log = structlog.get_logger(__name__)
@@ -43,7 +43,27 @@ class Said:
     request_key: str | None = None
     fingerprint: bytes | None = None
     failure_text: str | None = None
+    evidence: str | None = None  # how the person knows
     allowed_from: tuple[AttemptState, ...] | None = None  # a person may say this only in these states
+
+
+class Unsent(Protocol):
+    """A payout without an attempt, as far as moving it needs."""
+
+    @property
+    def account_id(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def phase(self) -> Phase: ...
+    @property
+    def provider(self) -> str: ...
+    @property
+    def amount_minor(self) -> int: ...
+    @property
+    def currency(self) -> str: ...
 
 
 def absence_believed(contract: Contract, attempt: AttemptRow) -> bool:
@@ -78,10 +98,13 @@ def situation_of(attempt: AttemptRow) -> Situation:
         amount_minor=attempt.amount_minor,
         currency=attempt.currency,
         review_reason=attempt.review_reason,
+        has_reference=attempt.has_reference,
     )
 
 
 def _event_type(before: Situation, decision: Decision) -> str:
+    if decision.is_note:
+        return "payout.reference"
     if decision.review_reason and not before.reviewing:
         return "payout.contradicted" if decision.phase in FINAL_PHASES else "payout.needs_review"
     if decision.phase is Phase.QUEUED:
@@ -113,6 +136,8 @@ def change_of(attempt: AttemptRow, decision: Decision, contract: Contract, said:
         review_reason=decision.review_reason,
         failure_code=decision.failure_code,
         failure_text=failure_text,
+        failure_provider_code=words.code if decision.failure_code else None,
+        failure_provider_text=words.text if decision.failure_code else None,
         reference=decision.reference,
         processed=decision.attempt_state in (AttemptState.IN_TRANSIT, AttemptState.PAID),
         completed=decision.phase in FINAL_PHASES,
@@ -124,6 +149,7 @@ def change_of(attempt: AttemptRow, decision: Decision, contract: Contract, said:
         submission_ref=decision.submission_ref,
         check_in_s=next_check_s(contract, attempt.age_s) if decision.exposure is Exposure.OPEN else None,
         words=_words(words),
+        evidence=said.evidence if said else None,
         tx_id=new_id(ids.LEDGER_TRANSACTION) if decision.move else None,
         move=decision.move,
         amount_minor=attempt.amount_minor,
@@ -131,8 +157,10 @@ def change_of(attempt: AttemptRow, decision: Decision, contract: Contract, said:
     )
 
 
-def _detail(report: Report) -> dict[str, Any]:
-    return {name: value for name, value in asdict(report).items() if value is not None}
+def _detail(said: Said) -> dict[str, Any]:
+    """What is kept of a report: all that it said, and what a person gave with it."""
+    given = {**asdict(said.report), "evidence": said.evidence, "failure_text": said.failure_text}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 class Apply:
@@ -189,6 +217,71 @@ class Apply:
         if not await record_changes(self._pool, [change]):
             raise MovedOnError(f"{payout.id} was sent while it was being cancelled")
         self._metrics.payouts.labels(Phase.CANCELLED, payout.provider, "").inc()
+
+    async def ask_to_cancel(self, payout: PayoutRow, *, source: str, request_key: str, fingerprint: bytes) -> None:
+        """Have the reconciler ask the provider to stop it; nothing moves before a read says so. `MovedOnError` if it moved."""
+        if payout.attempt_state is None:
+            raise MovedOnError(f"{payout.id} has no attempt that could be cancelled")
+        change = Change(
+            account_id=payout.account_id,
+            payout_id=payout.id,
+            expected_seq=payout.seq,
+            phase=payout.phase,
+            status=payout.status,
+            event_id=new_id(ids.EVENT),
+            event_type="payout.cancel_requested",
+            source=source,
+            reason="the provider will be asked to cancel it; it may be too late, and then the payout goes on",
+            request_key=request_key,
+            fingerprint=fingerprint.hex(),
+            review_reason=payout.review_reason,
+            attempt_id=payout.attempt_id,
+            attempt_state=payout.attempt_state,
+            exposure=EXPOSURE[payout.attempt_state],
+            check_in_s=0.0,
+            cancel_asked=True,
+        )
+        if not await record_changes(self._pool, [change]):
+            raise MovedOnError(f"{payout.id} moved while its cancellation was being asked for")
+
+    async def move_unsent(
+        self,
+        payout: Unsent,
+        phase: Phase,
+        *,
+        event_type: str,
+        source: str,
+        reason: str,
+        review_reason: str | None = None,
+        failure_code: FailureCode | None = None,
+    ) -> bool:
+        """Move a payout that has no attempt at all: back to the queue, to a person, or to its end. False: it has moved on."""
+        move = move_of(payout.phase, phase)
+        change = Change(
+            account_id=payout.account_id,
+            payout_id=payout.id,
+            expected_seq=payout.seq,
+            phase=phase,
+            status=status_of(phase, None),
+            event_id=new_id(ids.EVENT),
+            event_type=event_type,
+            source=source,
+            reason=reason,
+            review_reason=review_reason,
+            failure_code=failure_code,
+            failure_text=reason if failure_code else None,
+            completed=phase in FINAL_PHASES,
+            tx_id=new_id(ids.LEDGER_TRANSACTION) if move else None,
+            move=move,
+            amount_minor=payout.amount_minor,
+            currency=payout.currency,
+        )
+        if not await record_changes(self._pool, [change]):
+            return False
+        self._metrics.payouts.labels(phase, payout.provider, failure_code or "").inc()
+        if phase is Phase.QUEUED:
+            self._on_queued()
+        return True
 
     async def drain(self) -> None:
         """Wait until everything that was submitted is written."""
@@ -264,7 +357,7 @@ class Apply:
             attempt_id=said.attempt_id,
             source=said.source,
             kind=type(said.report).__name__,
-            detail=_detail(said.report),
+            detail=_detail(said),
             changed=changed,
             provider_ref=named.provider_ref if named else None,
             submission_ref=named.submission_ref if named else None,
@@ -272,7 +365,9 @@ class Apply:
         )
 
     def _count(self, attempt: AttemptRow, decision: Decision) -> None:
-        self._metrics.payouts.labels(decision.phase, attempt.provider, decision.failure_code or "").inc()
+        if decision.is_note:
+            return
+        self._metrics.payouts_of(decision.phase, attempt.provider, decision.failure_code or "").inc()
         _log.info(
             "payout.moved",
             payout=attempt.payout_id,

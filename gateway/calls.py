@@ -12,6 +12,8 @@ from gateway.apply import Apply, Said
 from gateway.connections import Connection
 from gateway.ids import bare
 from gateway.store.rows import AttemptRow
+from schemas.checks import DestinationCheck, Verdict
+from schemas.destination import BankAccount
 from schemas.order import Lookup, Order
 from schemas.report import Report, Unclear
 
@@ -53,6 +55,24 @@ async def read_back(connection: Connection, attempts: Sequence[AttemptRow]) -> l
         _log.exception("find.connector_raised", connection=connection.row.id, provider=connection.row.provider)
         return [Unclear(f"the connector failed with {type(error).__name__} while it was reading")] * len(attempts)
     return _one_each(reports, len(attempts))
+
+
+async def cancel(connection: Connection, attempt: AttemptRow) -> Report:
+    """Ask to stop an attempt. Whatever this answers is not believed: a read after it is."""
+    try:
+        return await connection.connector.cancel(lookup_of(attempt))
+    except Exception as error:
+        _log.exception("cancel.connector_raised", connection=connection.row.id, provider=connection.row.provider)
+        return Unclear(f"the connector failed with {type(error).__name__} while it was cancelling")
+
+
+async def check(connection: Connection, destination: BankAccount, begun: str | None) -> DestinationCheck:
+    """Ask whether a bank account exists, or read the check that was begun before."""
+    try:
+        return await connection.connector.check_destination(destination, begun)
+    except Exception as error:
+        _log.exception("check.connector_raised", connection=connection.row.id, provider=connection.row.provider)
+        return DestinationCheck(Verdict.UNKNOWN, reason=f"the connector failed with {type(error).__name__} while it was asking")
 
 
 async def apply_all(apply: Apply, attempts: Sequence[AttemptRow], reports: Sequence[Report], source: str) -> None:

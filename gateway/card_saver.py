@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 import structlog
 
 from gateway.connections import Connections
-from gateway.store.cards import fail_card
+from gateway.store.cards import expire_saving, fail_card, keep_customer
 from gateway.store.database import Pool
 from schemas.report import Taken
 
 _log = structlog.get_logger(__name__)
 _MAX_WAITING = 1000
+_SAVING_AT_MOST_S = 900.0
+_EXPIRE_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,11 @@ class CardSaver:
 
     async def _run(self) -> None:
         while True:
-            job = await self._jobs.get()
+            try:
+                job = await asyncio.wait_for(self._jobs.get(), _EXPIRE_EVERY_S)
+            except TimeoutError:
+                await expire_saving(self._pool, older_than_s=_SAVING_AT_MOST_S)
+                continue
             try:
                 await self._save(job)
             except Exception as error:
@@ -77,3 +83,5 @@ class CardSaver:
             words = getattr(report, "words", None)
             reason = (words.text or words.code) if words else getattr(report, "reason", None)
             await fail_card(self._pool, job.account_id, job.card_id, reason or "the provider did not take the card")
+        elif report.provider_ref is not None:
+            await keep_customer(self._pool, job.account_id, job.card_id, report.provider_ref)

@@ -1,110 +1,24 @@
-"""The command `payout-gateway`: reads flags and settings, starts the work, says in one line what went wrong.
+"""The command `payout-gateway`: from its first moment to its exit status, without a traceback for what a person can put right.
 
-The work itself is in `gateway.running`, `gateway.onboarding` and `gateway.demo`. Nothing secret is taken from a flag, and
-no traceback reaches a person for something that they can put right themselves.
+The commands are in `cli_processes`, `cli_accounts` and `cli_providers`, their work in `running`, `onboarding`, `demo` and
+`new_provider`.
 """
 
+import signal
 import sys
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from gateway import logs
-from gateway.app import DemoKeysError
-from gateway.cli_accounts import account_app, connection_app, key_app
-from gateway.cli_settings import load_settings, run
-from gateway.demo.run import run_demo
-from gateway.onboarding import OnboardingError
-from gateway.running import StartError, database, serve, serve_sandboxes
-from gateway.sealing import MasterKeyError, new_master_key
-from gateway.settings import Settings
-from gateway.store.database import UnsafeDatabaseError
-
-# What a person can put right: shown as one line, without a traceback.
-EXPECTED = (StartError, OnboardingError, MasterKeyError, DemoKeysError, UnsafeDatabaseError)
-
-app = typer.Typer(
-    help="One API to pay anyone through any provider. Settings come from GATEWAY_*; flags win over them.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,  # its tracebacks show local variables, and those hold secrets
-)
-app.add_typer(account_app)
-app.add_typer(key_app)
-app.add_typer(connection_app)
-
-Host = Annotated[str | None, typer.Option(help="The address to listen on.", show_default=False)]
-Port = Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one.", show_default=False)]
-DataDir = Annotated[Path | None, typer.Option(help="Where the data lies.", show_default=False)]
-
-
-@app.command("serve")
-def serve_command(host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
-    """Run the gateway until SIGINT or SIGTERM, with a PostgreSQL of its own unless GATEWAY_DATABASE_URL is set."""
-    settings = load_settings(host=host, port=port, data_dir=data_dir)
-    logs.configure(settings.log_level)
-    run(serve(settings))
-
-
-@app.command()
-def sandbox(
-    host: Host = None,
-    port: Port = None,
-    data_dir: DataDir = None,
-    speed: Annotated[float | None, typer.Option(help="How many times faster than in real life.", show_default=False)] = None,
-    *,
-    until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
-) -> None:
-    """Run the provider sandboxes: they behave like the providers, and no money is real."""
-    settings = load_settings(sandbox_host=host, sandbox_port=port, data_dir=data_dir, sandbox_speed=speed)
-    logs.configure(settings.log_level, stream=sys.stderr.buffer)  # standard output is for the address alone
-    run(serve_sandboxes(settings, lambda bound: _say_address(settings, bound), with_parent=until_stdin_closes))
-
-
-def _say_address(settings: Settings, port: int) -> None:
-    host = f"[{settings.sandbox_host}]" if ":" in settings.sandbox_host else settings.sandbox_host
-    typer.echo(f"http://{host}:{port}")
-    sys.stdout.flush()
-
-
-@app.command()
-def demo(
-    port: Port = None,
-    sandbox_port: Port = None,
-    data_dir: DataDir = None,
-    *,
-    once: Annotated[bool, typer.Option(help="End when the four payouts are final, with 0 if all were paid.")] = False,
-) -> None:
-    """Start the sandboxes and a gateway, send one payout of each of the four shapes, show each step, and keep serving."""
-    run(run_demo(load_settings(demo=True, port=port, sandbox_port=sandbox_port, data_dir=data_dir), once=once))
-
-
-@app.command()
-def migrate() -> None:
-    """Bring the database's schema up to date; `serve` does it too."""
-    settings = load_settings()
-
-    async def work() -> int:
-        async with database(settings):
-            typer.echo("The schema is up to date.")
-        return 0
-
-    run(work())
-
-
-@app.command("master-key")
-def master_key() -> None:
-    """Print a fresh master key. Keep it safe: without it nobody can open what was sealed with it."""
-    typer.echo(new_master_key())
 
 
 def main() -> None:
     """The entry point of `payout-gateway`."""
+    # Until a command takes Ctrl-C over it ends the process quietly, imports included, which take most of a second.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from gateway.cli_processes import EXPECTED, app  # noqa: PLC0415 - see above
+
     try:
         app()
     except EXPECTED as error:
-        typer.echo(f"payout-gateway: {error}", err=True)
+        sys.stderr.write(f"payout-gateway: {error}\n")
         sys.exit(1)
 
 

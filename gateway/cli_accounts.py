@@ -30,6 +30,8 @@ from gateway.sealing import Seal
 from gateway.settings import Settings
 from gateway.store import accounts
 from gateway.store.database import Pool
+from gateway.store.provider_balances import balances_of
+from gateway.stuck import age_text
 from providers.registry import PROVIDERS
 from schemas.money import to_decimal
 from schemas.strict_json import StrictJsonError, load_object
@@ -217,14 +219,18 @@ def connection_create(
 
 @connection_app.command("list")
 def connection_list(account_id: AccountId) -> None:
-    """List an account's connections: id, provider, priority, currencies, name. Never a secret."""
+    """List an account's connections: id, provider, priority, currencies, name, balance there. Never a secret."""
 
     async def work(pool: Pool) -> None:
+        balances = await balances_of(pool, account_id)
         for row in await accounts.connections_of(pool, account_id):
             paused = f"  paused: {row.paused_reason}" if row.paused_reason else ""
             typer.echo(
                 f"{row.id}  {row.provider:<8}  {row.priority:>4}  {','.join(row.currencies) or 'all'}  {row.name}{paused}"
             )
+            for balance in (b for b in balances if b.connection_id == row.id):
+                amount = f"{balance.currency} {to_decimal(balance.amount_minor, balance.currency):,f}"
+                typer.echo(f"    balance there: {amount}, read {age_text(balance.age_s)} ago")
 
     _with_database(load_settings(), work)
 

@@ -31,6 +31,6 @@ def _explain(path: tuple[str, ...], message: str, prefix: str) -> str:
     return f"{prefix}{name.upper() if prefix else name}: {text}" if name else text
 
 
-def run(work: Coroutine[Any, Any, int]) -> None:
+def run(work: Coroutine[Any, Any, int], *, stopped_status: int = 130) -> None:
     """Run a command's work until it ends or is asked to stop, and end the process with its status."""
-    raise typer.Exit(uvloop.run(until_signal(work)))
+    raise typer.Exit(uvloop.run(until_signal(work, stopped_status=stopped_status)))

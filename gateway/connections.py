@@ -4,12 +4,12 @@ Remembers for a second only, so that a changed, paused or revoked connection is 
 Opened secrets live in the connectors and nowhere else.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
 
+from gateway.recall import Recall
 from gateway.routing import Candidate
 from gateway.sealing import Seal, connection_place
 from gateway.store import accounts
@@ -30,6 +30,11 @@ class Connection:
     contract: Contract
     connector: Connector
 
+    @property
+    def rate_per_s(self) -> float | None:
+        """How many sends a second: the connection's own pace, or its contract's."""
+        return self.contract.rate_per_s if self.row.rate_per_s is None else self.row.rate_per_s
+
 
 class Connections:
     """All connections that this process has met, by id and by account."""
@@ -39,28 +44,35 @@ class Connections:
         self._seal = seal
         self._providers = providers
         self._transport = transport
-        self._by_id: dict[str, tuple[float, Connection]] = {}
-        self._by_account: dict[str, tuple[float, list[Candidate]]] = {}
+        self._by_id = Recall(self._read_connection, for_s=_REMEMBER_S)
+        self._by_account = Recall(self._read_candidates, for_s=_REMEMBER_S)
 
     async def get(self, connection_id: str) -> Connection | None:
         """One connection by id, or None."""
-        known = self._by_id.get(connection_id)
-        if known and known[0] > time.monotonic():
-            return known[1]
+        return await self._by_id.get(connection_id)
+
+    async def candidates(self, account_id: str) -> list[Candidate]:
+        """An account's connections as routing sees them."""
+        return await self._by_account.get(account_id)
+
+    def contract(self, provider: str) -> Contract:
+        """The contract of a provider that a stored payout names."""
+        return self._providers[provider].contract
+
+    def contracts(self) -> list[Contract]:
+        """The contracts of all providers."""
+        return [provider.contract for provider in self._providers.values()]
+
+    async def _read_connection(self, connection_id: str) -> Connection | None:
         row = await accounts.find_connection(self._pool, connection_id)
         if row is None or row.provider not in self._providers:
             return None
         # An unchanged connection keeps its connector: a new one would forget its access token.
-        connection = known[1] if known and known[1].row == row else self._open(row)
-        self._by_id[connection_id] = (time.monotonic() + _REMEMBER_S, connection)
-        return connection
+        known = self._by_id.last(connection_id)
+        return known if known and known.row == row else self._open(row)
 
-    async def candidates(self, account_id: str) -> list[Candidate]:
-        """An account's connections as routing sees them."""
-        known = self._by_account.get(account_id)
-        if known and known[0] > time.monotonic():
-            return known[1]
-        candidates = [
+    async def _read_candidates(self, account_id: str) -> list[Candidate]:
+        return [
             Candidate(
                 connection_id=row.id,
                 name=row.name,
@@ -72,16 +84,6 @@ class Connections:
             for row in await accounts.connections_of(self._pool, account_id)
             if row.provider in self._providers
         ]
-        self._by_account[account_id] = (time.monotonic() + _REMEMBER_S, candidates)
-        return candidates
-
-    def contract(self, provider: str) -> Contract:
-        """The contract of a provider that a stored payout names."""
-        return self._providers[provider].contract
-
-    def contracts(self) -> list[Contract]:
-        """The contracts of all providers."""
-        return [provider.contract for provider in self._providers.values()]
 
     def _open(self, row: ConnectionRow) -> Connection:
         provider = self._providers[row.provider]

@@ -15,7 +15,9 @@ import structlog
 
 from gateway.apply import Apply, Said
 from gateway.calls import submit_all
+from gateway.check_rules import CheckOutcome
 from gateway.connections import Connection, Connections
+from gateway.gates import Gates
 from gateway.ids import new_id, new_key
 from gateway.loops import Loop
 from gateway.sealing import Seal, card_place
@@ -36,6 +38,12 @@ _PAUSE_S = 60.0
 _MAX_SENDS = 64
 _MAX_BATCH_ROWS = 2000
 SOURCE = "dispatcher"
+# What the timeline says of a bank account that was checked before.
+_CHECKED: dict[str | None, str] = {
+    CheckOutcome.VALID: "; its bank account was checked",
+    CheckOutcome.WARNING: "; its bank account was checked: it exists, and the bank knows its holder by another name",
+    CheckOutcome.UNANSWERED: "; its bank account could not be checked in time",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +88,7 @@ def order_of(payout: Queued, attempt_id: str, key: str, seal: Seal) -> Order | R
         currency=payout.currency,
         destination=destination,
         description=payout.statement_descriptor,
+        destination_ref=payout.destination_ref,
     )
 
 
@@ -90,6 +99,7 @@ class Dispatcher(Loop):
 
     def __init__(self, pool: Pool, connections: Connections, apply: Apply, seal: Seal, *, poll_s: float) -> None:
         super().__init__(poll_s=poll_s)
+        self.gates = Gates()
         self._pool = pool
         self._connections = connections
         self._apply = apply
@@ -108,6 +118,7 @@ class Dispatcher(Loop):
         submissions = await self.claim(singles, limit=free) if singles else []
         submissions += await self.claim(batches, limit=_MAX_BATCH_ROWS) if batches else []
         for submission in submissions:
+            await self._open_gate(submission)
             task = asyncio.create_task(self._send(submission))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
@@ -125,7 +136,7 @@ class Dispatcher(Loop):
         async with self._pool.acquire() as connection:
             try:
                 async with connection.transaction():
-                    queued = await lock_queued(connection, lanes, limit=limit, payout_id=payout_id)
+                    queued = await lock_queued(connection, lanes, self.gates.free(), limit=limit, payout_id=payout_id)
                     submissions = self._prepare(queued, claimed_at)
                     if submissions:
                         await record_attempts(connection, [a for s in submissions for a in s.attempts])
@@ -152,10 +163,19 @@ class Dispatcher(Loop):
             ]
         return submissions
 
+    async def _open_gate(self, submission: Submission) -> None:
+        connection = await self._connections.get(submission.connection_id)
+        if connection:
+            self.gates.started(submission.connection_id, submission.provider, connection.rate_per_s)
+
     async def _send(self, submission: Submission) -> None:
+        reports: Sequence[Report] = ()
         try:
             connection = await self._connections.get(submission.connection_id)
-            reports = await self._reports(connection, submission)
+            try:
+                reports = await self._reports(connection, submission)
+            finally:
+                self.gates.ended(submission.connection_id, reports)
             await asyncio.gather(
                 *(
                     self._apply(Said(account_id=a.payout.account_id, attempt_id=a.id, report=report, source=SOURCE))
@@ -201,7 +221,7 @@ def _submission(payouts: Sequence[Queued], contract: Contract, send_before: floa
             lease_s=lease_s(contract),
             event_id=new_id(ids.EVENT),
             source=SOURCE,
-            reason=f"attempt {payout.attempts + 1} goes out through {contract.title}",
+            reason=f"attempt {payout.attempts + 1} goes out through {contract.title}{_CHECKED.get(payout.check_outcome, '')}",
         )
         for payout in payouts
     ]
@@ -220,4 +240,12 @@ def lease_s(contract: Contract) -> float:
 
 
 def _lane(contract: Contract, at_most: int) -> Lane:
-    return Lane(contract.provider, at_most, contract.batch_linger_s, contract.max_scheduled)
+    paced = None if contract.rate_per_s is None else max(1, int(contract.rate_per_s)) * contract.batch_size
+    return Lane(
+        provider=contract.provider,
+        at_most=at_most,
+        per_send=contract.batch_size,
+        at_first=at_most if paced is None else min(at_most, paced),
+        linger_s=contract.batch_linger_s,
+        slots=contract.max_scheduled,
+    )

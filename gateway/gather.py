@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+_SMALL = 16  # a flush of fewer would cost more than waiting saves
+
 
 class TooMuchWaitingError(RuntimeError):
     """The queue is full. Nothing was written; try again shortly."""
@@ -34,6 +36,7 @@ class Gather(Generic[Item, Answer]):
         self._max_waiting = max_waiting
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
+        self._in_flushes = 0
 
     def __len__(self) -> int:
         """How many items wait for a flush."""
@@ -58,7 +61,8 @@ class Gather(Generic[Item, Answer]):
         # One turn of the loop first: all requests of the same burst join this flush.
         await asyncio.sleep(0)
         while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_items))]
+            batch = [self._waiting.popleft() for _ in range(self._next_size())]
+            self._in_flushes += len(batch)
             try:
                 answers = await self._flush([item for item, _ in batch])
             except Exception as error:
@@ -66,9 +70,17 @@ class Gather(Generic[Item, Answer]):
                     if not answer.done():
                         answer.set_exception(error)
                 continue
+            finally:
+                self._in_flushes -= len(batch)
             for (_, answer), value in zip(batch, answers, strict=True):
                 if not answer.done():
                     answer.set_result(value)
+
+    def _next_size(self) -> int:
+        # With everything in PostgreSQL at once nothing is left for this process to do meanwhile. So a flush takes its share
+        # only: one for each flush, and one that is being answered or asked for here.
+        share = (len(self._waiting) + self._in_flushes) // (self._in_flight + 1)
+        return min(len(self._waiting), self._max_items, max(share, _SMALL))
 
     async def drain(self) -> None:
         """Wait until everything that was submitted is written."""

@@ -227,6 +227,7 @@ class Situation:
     amount_minor: int
     currency: str
     review_reason: str | None = None  # why a person has been asked to look
+    has_reference: bool = True  # a tracking number is known; False lets a later report bring it
 
     @property
     def reviewing(self) -> bool:
@@ -252,6 +253,7 @@ class Decision:
     reference: str | None = None
     provider_ref: str | None = None
     submission_ref: str | None = None
+    is_note: bool = False  # nothing moved: only the reference number is new
 
 
 def news_of(report: Report, situation: Situation, *, absence_believed: bool) -> News:
@@ -304,7 +306,7 @@ def decide(report: Report, situation: Situation, *, absence_believed: bool = Fal
     news = news_of(report, situation, absence_believed=absence_believed)
     cell = TABLE[situation.attempt_state][news]
     if cell == KEEP or (cell == REVIEW and situation.reviewing):
-        return None
+        return _reference_note(report, news, situation)
 
     state = cell.next_state or situation.attempt_state
     reason = _reason(report, news)
@@ -341,6 +343,25 @@ def decide(report: Report, situation: Situation, *, absence_believed: bool = Fal
     )
 
 
+def _reference_note(report: Report, news: News, situation: Situation) -> Decision | None:
+    """A tracking number that comes after the state it belongs to is written down, and moves nothing."""
+    if not isinstance(report, Taken) or report.reference is None or situation.has_reference or not situation.is_newest:
+        return None
+    if news.value != situation.attempt_state.value or EXPOSURE[situation.attempt_state] is Exposure.CLOSED:
+        return None
+    return Decision(
+        attempt_state=situation.attempt_state,
+        exposure=EXPOSURE[situation.attempt_state],
+        phase=situation.phase,
+        status=status_of(situation.phase, situation.attempt_state),
+        reason="the provider names its reference number",
+        words=report.words,
+        review_reason=situation.review_reason,
+        reference=report.reference,
+        is_note=True,
+    )
+
+
 def give_to_person(situation: Situation, reason: str) -> Decision | None:
     """What to write when nobody could explain an open attempt in time; None when a person has been asked already."""
     if situation.reviewing:
@@ -366,8 +387,20 @@ MARKS: dict[Progress, tuple[AttemptState, ...]] = {
 }
 
 
-def is_cancelable(phase: Phase, state: AttemptState | None, *, operator_marks: bool) -> bool:
-    """Whether cancel will work now: nothing was sent, or a person has not started to send it."""
-    if phase is Phase.QUEUED:
+def is_unsent(phase: Phase, state: AttemptState | None) -> bool:
+    """Whether nothing of an unfinished payout is out: it is queued, or waits for a person before its first attempt."""
+    return phase is Phase.QUEUED or (phase is Phase.NEEDS_REVIEW and state is None)
+
+
+def is_cancelable(
+    phase: Phase, state: AttemptState | None, *, operator_marks: bool, at_provider: bool = False, asked: bool = False
+) -> bool:
+    """Whether cancel will be tried now: nothing was sent, nobody has started to send it, or the provider can be asked.
+
+    `at_provider`: the contract lets a pending payout be cancelled there; `asked`: it has been asked for already.
+    """
+    if is_unsent(phase, state):
         return True
+    if at_provider and not operator_marks:
+        return state is AttemptState.PENDING and phase not in FINAL_PHASES and not asked
     return operator_marks and phase is Phase.PROCESSING and state in MARKS[Progress.CANCELLED]

@@ -127,6 +127,7 @@ async def create_connection(
     settings: Mapping[str, Any],
     secret_values: Mapping[str, Any],
     currencies: Sequence[str] = (),
+    rate_per_s: float | None = None,
     priority: int = 100,
     connection_id: str | None = None,
 ) -> str:
@@ -149,6 +150,7 @@ async def create_connection(
         name=name,
         priority=priority,
         currencies=list(currencies),
+        rate_per_s=rate_per_s,
         settings=checked.model_dump(mode="json"),
         secrets_sealed=seal.seal(_reveal(secret), connection_place(account_id, connection_id)),
     )

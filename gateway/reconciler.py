@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import structlog
 
 from gateway.apply import Apply, may_resend
-from gateway.calls import apply_all, read_back, submit_all
+from gateway.calls import apply_all, cancel, read_back, submit_all
 from gateway.connections import Connection, Connections
 from gateway.dispatcher import lease_s, order_of
 from gateway.ids import new_id
@@ -20,6 +20,7 @@ from gateway.sealing import Seal
 from gateway.store.attempts import claim_due, destinations_of, mark_resent
 from gateway.store.database import Pool
 from gateway.store.rows import AttemptRow
+from gateway.stuck import stuck_reason
 from schemas import ids
 from schemas.order import Order
 from schemas.payout import AttemptState
@@ -62,6 +63,7 @@ class Reconciler(Loop):
         connection = await self._connections.get(connection_id)
         if not rest or connection is None:
             return
+        await self._cancel(connection, [a for a in rest if a.cancel_asked and a.state is AttemptState.PENDING])
         reports = await read_back(connection, rest)
         await apply_all(self._apply, rest, reports, SOURCE)
         await self._resend(
@@ -69,6 +71,12 @@ class Reconciler(Loop):
             [a for a, r in zip(rest, reports, strict=True) if isinstance(r, NotFound) and may_resend(connection.contract, a)],
         )
         await self._give_up(connection, rest, reports)
+
+    async def _cancel(self, connection: Connection, attempts: Sequence[AttemptRow]) -> None:
+        """Ask the provider to stop what somebody wants cancelled. Only the read that follows is believed."""
+        answers = await asyncio.gather(*(cancel(connection, attempt) for attempt in attempts))
+        refused = [(a, answer) for a, answer in zip(attempts, answers, strict=True) if isinstance(answer, Unclear)]
+        await apply_all(self._apply, [a for a, _ in refused], [answer for _, answer in refused], f"{SOURCE}: cancel")
 
     async def _resend(self, connection: Connection, attempts: Sequence[AttemptRow]) -> None:
         """Send again what the provider does not have, with the keys it had: if it arrived after all, the key stops it."""
@@ -88,10 +96,8 @@ class Reconciler(Loop):
             await apply_all(self._apply, again, reports, SOURCE)
 
     async def _give_up(self, connection: Connection, attempts: Sequence[AttemptRow], reports: Sequence[Report]) -> None:
-        """Put on a person's desk what nobody has been able to explain for too long."""
-        contract = connection.contract
+        """Put on a person's desk what nobody has been able to explain, or what has not moved, for too long."""
         for attempt, report in zip(attempts, reports, strict=True):
-            unexplained = isinstance(report, (NotFound, Unclear)) or attempt.state is AttemptState.PENDING
-            if unexplained and attempt.age_s > contract.review_after_s:
-                reason = f"{contract.title} could not say for {attempt.age_s:.0f} s what became of it"
+            reason = stuck_reason(connection.contract, attempt, report)
+            if reason is not None:
                 await self._apply.to_person(attempt, reason)

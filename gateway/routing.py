@@ -70,14 +70,14 @@ class Route:
 
 def _amount_problem(wanted: Wanted, contract: Contract) -> str | None:
     rule = contract.amounts[wanted.currency]
+    if rule.min_minor <= wanted.amount_minor <= rule.max_minor and not wanted.amount_minor % rule.step_minor:
+        return None
     amount = f"{to_decimal_text(wanted.amount_minor, wanted.currency)} {wanted.currency}"
     if wanted.amount_minor % rule.step_minor:
         return f"{contract.title} takes steps of {to_decimal_text(rule.step_minor, wanted.currency)}, not {amount}"
     if wanted.amount_minor < rule.min_minor:
         return f"{contract.title} takes at least {to_decimal_text(rule.min_minor, wanted.currency)}, not {amount}"
-    if wanted.amount_minor > rule.max_minor:
-        return f"{contract.title} takes at most {to_decimal_text(rule.max_minor, wanted.currency)}, not {amount}"
-    return None
+    return f"{contract.title} takes at most {to_decimal_text(rule.max_minor, wanted.currency)}, not {amount}"
 
 
 def _bank_code_problem(wanted: Wanted, contract: Contract) -> str | None:

@@ -31,7 +31,7 @@ _log = structlog.get_logger(__name__)
 # Of the ten seconds that a stop may take; the rest is PostgreSQL's. What a provider still answers then is read back later.
 _STOP_GATEWAY_WITHIN_S = 7.0
 _CONNECT_WITHIN_S = 10.0
-_COMMAND_POOL_SIZE = 2
+_SMALL_POOL_SIZE = 2
 _CANNOT_LISTEN = {
     errno.EADDRINUSE: "is in use by another program",
     errno.EACCES: "may not be used by this user",
@@ -46,8 +46,13 @@ class StartError(RuntimeError):
 # --- signals
 
 
-async def until_signal(work: Coroutine[Any, Any, int], on_signal: Callable[[], None] = lambda: None) -> int:
-    """Run `work` to its end, or until SIGINT, SIGTERM or SIGHUP, then let it clean up; the exit status of the process."""
+async def until_signal(
+    work: Coroutine[Any, Any, int], *, stopped_status: int = 0, on_signal: Callable[[], None] = lambda: None
+) -> int:
+    """Run `work` to its end, or until SIGINT, SIGTERM or SIGHUP, then let it clean up; the exit status of the process.
+
+    `stopped_status` is the one after a signal: 0 where being stopped is the way to end, 130 where something is left undone.
+    """
     loop = asyncio.get_running_loop()
     task = asyncio.create_task(work)
     stopping = False
@@ -67,7 +72,7 @@ async def until_signal(work: Coroutine[Any, Any, int], on_signal: Callable[[], N
     except asyncio.CancelledError:
         if not stopping:
             raise
-        return 0
+        return stopped_status
 
 
 async def until_stdin_closes() -> None:
@@ -105,7 +110,26 @@ def check_port(host: str, port: int, setting: str) -> None:
                         raise _cannot_listen(host, port, setting, error) from error
 
 
-# --- the master key
+def free_port(host: str) -> int:
+    """A port that is free now: for who has to tell others about it before listening."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.bind(address)
+        return int(probe.getsockname()[1])
+
+
+# --- the data folder and the master key
+
+
+def make_folder(path: Path) -> Path:
+    """A folder of ours, made unless it is there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(
+            f"The folder {path} cannot be made: {error.strerror}. Nothing was started. Set GATEWAY_DATA_DIR to another folder."
+        ) from error
+    return path
 
 
 def master_key(settings: Settings) -> str:
@@ -124,8 +148,8 @@ def master_key(settings: Settings) -> str:
 
 
 def _kept_master_key(file: Path) -> str:
+    make_folder(file.parent)
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
         new = file.with_name(f"{file.name}.new")
         new.unlink(missing_ok=True)
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -162,15 +186,23 @@ async def database(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
+async def small_pool(dsn: str) -> AsyncIterator[Pool]:
+    """A pool for a few statements."""
+    pool = await open_pool(dsn, size=_SMALL_POOL_SIZE)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+@asynccontextmanager
 async def command_pool(settings: Settings) -> AsyncIterator[Pool]:
     """A pool for a short command: on the database of the gateway that runs here, else on one started for the command."""
     async with contextlib.AsyncExitStack() as stack:
         dsn = await _running_embedded(settings)
         if dsn is None:
             dsn = await stack.enter_async_context(database(settings))
-        pool = await open_pool(dsn, size=_COMMAND_POOL_SIZE)
-        stack.push_async_callback(pool.close)
-        yield pool
+        yield await stack.enter_async_context(small_pool(dsn))
 
 
 async def _check_answers(dsn: str) -> None:
@@ -253,7 +285,7 @@ async def serve_sandboxes(settings: Settings, on_ready: Callable[[int], None], *
         sandbox_server.serve(
             settings.sandbox_host,
             settings.sandbox_port,
-            settings.data_dir / "sandbox",
+            make_folder(settings.data_dir / "sandbox"),
             speed=settings.sandbox_speed,
             on_ready=on_ready,
         )

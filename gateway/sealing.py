@@ -51,14 +51,20 @@ class Seal:
     def open(self, sealed: bytes, place: str) -> bytes:
         """Open what was sealed for this place. Raises `MasterKeyError` for another place or another master key."""
         nonce, rest = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+        known = sealed[:1] == _VERSION  # else written by a version that we do not know, or damaged
         try:
-            return self._cipher.decrypt(nonce, rest, place.encode())
-        except InvalidTag as error:
+            return self._cipher.decrypt(nonce, rest if known else b"", place.encode())
+        except (InvalidTag, ValueError) as error:  # ValueError: cut short, there is not even a nonce
             raise MasterKeyError(f"the secret of {place} was sealed under another GATEWAY_MASTER_KEY or moved here") from error
 
     def lookup_of(self, bearer_key: str) -> str:
         """What is stored of a Bearer key: a keyed hash, useless to whoever reads the database."""
         return hmac.new(self._pepper, bearer_key.encode(), hashlib.sha256).hexdigest()
+
+    def digest_of(self, *parts: str) -> str:
+        """A keyed hash of something that must be recognised and not read, such as an account number."""
+        text = "\0".join(("digest", *parts))  # no key that is looked up holds a NUL
+        return hmac.new(self._pepper, text.encode(), hashlib.sha256).hexdigest()
 
 
 def _derive(raw: bytes, purpose: bytes) -> bytes:
@@ -73,6 +79,11 @@ def connection_place(account_id: str, connection_id: str) -> str:
 def key_place(account_id: str, key_id: str) -> str:
     """Where a signing key's secret lives."""
     return f"key/{account_id}/{key_id}"
+
+
+def notice_place(connection_id: str, digest: bytes) -> str:
+    """Where a notice's body lives; the digest is that of the body."""
+    return f"notice/{connection_id}/{digest.hex()}"
 
 
 def card_place(account_id: str, card_id: str) -> str:

@@ -13,10 +13,12 @@ from multidict import CIMultiDictProxy
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from providers.transport import Transport
+from schemas.checks import DestinationCheck, ProviderBalance
 from schemas.contract import Contract
+from schemas.destination import BankAccount
 from schemas.notice import Fact
 from schemas.order import Lookup, Order
-from schemas.report import Report
+from schemas.report import Report, Unclear
 
 
 class ProviderModel(BaseModel):
@@ -41,12 +43,19 @@ def _header_text(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _without_nul(secret: SecretStr) -> SecretStr:
+    # HMAC pads keys with NUL, so a secret of NULs would verify like an empty one.
+    if "\x00" in secret.get_secret_value():
+        raise ValueError("must not contain NUL")
+    return secret
+
+
 # Where a provider is reached. No default anywhere: an address is a decision of whoever makes the connection.
 BaseUrl = Annotated[str, Field(max_length=500, pattern=r"^[!-~]+$"), AfterValidator(_base_url)]
 # A secret that goes out in a header: never empty.
 HeaderSecret = Annotated[SecretStr, Field(min_length=1, max_length=4096), AfterValidator(_header_text)]
 # A secret that notices are checked with. Empty = not set up yet: it verifies nothing.
-NoticeSecret = Annotated[SecretStr, Field(max_length=4096)]
+NoticeSecret = Annotated[SecretStr, Field(max_length=4096), AfterValidator(_without_nul)]
 
 
 class Connector(Protocol):
@@ -83,6 +92,17 @@ class Connector(Protocol):
 
         `Taken` means that the token will come by notice; anything else ends this card.
         """
+        ...
+
+    async def check_destination(self, destination: BankAccount, begun: str | None = None) -> DestinationCheck:
+        """Ask whether a bank account exists, where the contract's `checks_destination` says so; else `NOT_OFFERED`.
+
+        `begun` is the reference of a check that was PENDING: it is read, and no new one is begun.
+        """
+        ...
+
+    async def balance(self) -> list[ProviderBalance] | Unclear:
+        """Read what this connection can pay out, where the contract's `reads_balance` says so; else `Unclear`."""
         ...
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from schemas.failure import FailureCode
 from schemas.payout import Phase, Status
 
 Data = TypeVar("Data")
@@ -57,6 +58,17 @@ class Envelope(Answer, Generic[Data]):
     meta: Meta
 
 
+class FailureAnswer(Answer):
+    """Why a payout failed or came back, and what to do. The provider's own code and words are beside ours, as they came."""
+
+    code: FailureCode
+    happened: str
+    next_step: str
+    retry_can_help: bool
+    provider_code: str | None
+    provider_text: str | None
+
+
 class PayoutAnswer(Answer):
     """A payout as its merchant sees it: Plugipay's keys, and ours after them."""
 
@@ -80,6 +92,7 @@ class PayoutAnswer(Answer):
     updated_at: IsoTime
     phase: Phase
     cancelable: bool
+    cancel_requested: bool
     provider: str
     connection_id: str
     destination: dict[str, Any]
@@ -87,6 +100,7 @@ class PayoutAnswer(Answer):
     statement_descriptor: str | None
     metadata: dict[str, str] | None
     failure_code: str | None
+    failure: FailureAnswer | None
     review_reason: str | None
     final_at: IsoTime | None
 
@@ -111,6 +125,7 @@ class TimelineStep(Answer):
     source: str
     reason: str
     provider_words: ProviderWords | None
+    evidence: str | None
     created_at: IsoTime
 
 
@@ -162,6 +177,24 @@ class ProviderAmounts(Answer):
     maximum: int
 
 
+class BalanceAtProvider(Answer):
+    """What a provider said is on a connection's balance, when it was last read."""
+
+    currency: str
+    amount: int
+    as_of: IsoTime
+    age_seconds: int
+
+
+class ProviderConnection(Answer):
+    """One of the caller's connections at a provider."""
+
+    id: str
+    name: str
+    paused: bool
+    balances: list[BalanceAtProvider]
+
+
 class ProviderAnswer(Answer):
     """A provider's contract."""
 
@@ -180,7 +213,11 @@ class ProviderAnswer(Answer):
     return_window_seconds: float
     saves_cards: bool
     marked_by_operator: bool
-    connections: list[str]
+    pending_alarm_seconds: float
+    side_effects: list[str]
+    checks_destination: bool
+    reads_balance: bool
+    connections: list[ProviderConnection]
 
 
 class CreditAnswer(Answer):

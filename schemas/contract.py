@@ -71,9 +71,16 @@ class Contract:
         HOUR_S,
     )  # ages at which an open attempt is read; the last repeats
     review_after_s: float = DAY_S  # an attempt nobody can explain goes to a person after this
+    # Accepted and not moving, without any error: a person is told after this long, and what to do about it.
+    pending_alarm_s: float = DAY_S
+    in_transit_alarm_s: float = 7 * DAY_S
+    pending_advice: str = "Ask the provider what it is waiting for."
     submit_timeout_s: float = 30.0  # connect and answer together; a lease must outlive it
+    side_effects: tuple[str, ...] = ()  # what else a payout changes at the provider: shown before one is sent
     operator_marks: bool = False  # a person reports progress; nothing is sent over a network
     saves_cards: bool = False
+    checks_destination: bool = False  # can say before a payout whether its bank account exists
+    reads_balance: bool = False
     rate_per_s: float | None = None  # pacing of submits per connection; None = not paced
     countries: frozenset[str] = frozenset()
     bank_codes: frozenset[str] = frozenset()  # accepted `bankCode`s; empty = any

@@ -39,9 +39,12 @@ class PayoutFact:
 
 @dataclass(frozen=True, slots=True)
 class CardSavedFact:
-    """A card that we asked to save has its token. `card_id` is our id, sent along as the external user id."""
+    """A card that we asked to save has its token.
 
-    card_id: str
+    `card_id` is our id, sent along as the external user id; without it the card is the one that was saved for `customer_ref`.
+    """
+
+    card_id: str | None
     token: str = field(repr=False)
     brand: str | None = None
     last4: str | None = None

@@ -31,6 +31,7 @@ class Order:
     currency: str
     destination: BankAccount | CardToken | OwnBalance = field(repr=False)
     description: str | None = None  # the merchant's statement descriptor
+    destination_ref: str | None = None  # the provider's reference of a check of this destination, to be named instead of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,22 +83,34 @@ class CreatePayout(Request):
         )
 
 
+# How a person knows what they report: "statement of 3 March, line 17". Kept with the report and shown in the timeline.
+Evidence = Annotated[Text, Field(max_length=500, description="How you know: a statement line, a receipt number, who told you")]
+
+
 class MarkWithReference(Request):
-    """`mark-in-transit`, `mark-paid`. A null or omitted reference keeps the earlier one (P-12)."""
+    """`mark-in-transit`. A null or omitted reference keeps the earlier one (P-12)."""
 
     reference: Reference | None = None
+
+
+class MarkPaid(MarkWithReference):
+    """`mark-paid`."""
+
+    evidence: Evidence | None = None
 
 
 class MarkFailed(Request):
     """`mark-failed`."""
 
     failure_reason: Annotated[Text, Field(max_length=500)]
+    evidence: Evidence | None = None
 
 
 class MarkReturned(Request):
     """`mark-returned`."""
 
     reason: Annotated[Text, Field(max_length=500)]
+    evidence: Evidence | None = None
 
 
 class Cancel(Request):

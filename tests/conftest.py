@@ -1,12 +1,17 @@
 """What all tests share: one real PostgreSQL per worker, a fresh migrated database per test, and a printed seed."""
 
 import asyncio
+import atexit
 import itertools
 import os
 import random
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import asyncpg
+import hypothesis.core
 import pytest
 
 from gateway import logs
@@ -14,6 +19,7 @@ from gateway.embedded_postgres import EmbeddedPostgres
 from gateway.store.database import migrate
 
 _numbers = itertools.count(1)
+MEMORY = Path("/dev/shm")
 
 
 class _CapturedOutput:
@@ -27,6 +33,10 @@ class _CapturedOutput:
 
 
 def pytest_configure(config):
+    # No deadline: on a busy machine it would fail tests for being slow. One seed for everything, printed and repeatable.
+    hypothesis.settings.register_profile("gateway", deadline=None, database=None, print_blob=True)
+    hypothesis.settings.load_profile("gateway")
+    hypothesis.core.global_force_seed = _seed()
     logs.configure(os.environ.get("TEST_LOG", "warning"), stream=_CapturedOutput())
 
 
@@ -46,12 +56,21 @@ def rng() -> random.Random:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("pg"))
+    server = EmbeddedPostgres(_quick_folder(tmp_path_factory))
     asyncio.run(server.start())
     asyncio.run(_run(server.dsn, "create database template_gateway"))
     migrate(server.dsn_of("template_gateway"))
     yield server
     asyncio.run(server.stop())
+
+
+def _quick_folder(tmp_path_factory) -> Path:
+    """In memory where there is room: hundreds of databases are made, and their files would only wait for the disk."""
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30:
+        folder = Path(tempfile.mkdtemp(prefix="gateway-tests-", dir=MEMORY))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return folder / "pg"
+    return tmp_path_factory.mktemp("pg")
 
 
 async def _run(dsn: str, statement: str) -> None:
@@ -66,6 +85,5 @@ async def _run(dsn: str, statement: str) -> None:
 def dsn(postgres) -> str:
     """A migrated database of this test's own."""
     name = f"test_{next(_numbers)}"
-    asyncio.run(_run(postgres.dsn, f"create database {name} template template_gateway strategy file_copy"))
-    yield postgres.dsn_of(name)
-    asyncio.run(_run(postgres.dsn, f"drop database {name} with (force)"))
+    asyncio.run(_run(postgres.dsn, f"create database {name} template template_gateway strategy wal_log"))
+    return postgres.dsn_of(name)  # never dropped: the whole server goes when the tests are over

@@ -13,6 +13,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.api.envelope import ApiError
+from gateway.recall import Recall
 from gateway.sealing import Seal, key_place
 from gateway.store import accounts
 from gateway.store.database import Pool
@@ -29,7 +30,6 @@ _SIGNED = re.compile(r"Plugipay-HMAC-SHA256 keyId=([\x21-\x2b\x2d-\x7e]{1,200}),
 _BEARER = re.compile(r"Bearer ([\x21-\x7e]{8,200})")
 _TOLERANCE_S = 300
 _REMEMBER_S = 1.0  # so long may a revoked key still work in a process that has just used it
-_REMEMBER_AT_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Auth:
     def __init__(self, pool: Pool, seal: Seal) -> None:
         self._pool = pool
         self._seal = seal
-        self._known: dict[str, tuple[float, Caller | None]] = {}
+        self._callers = Recall(self._find, for_s=_REMEMBER_S)
 
     async def caller(self, request: web.Request, scope: str, body: bytes) -> Caller:
         """Who asks, if their key has this scope. Raises `ApiError` 401 or 403."""
@@ -67,7 +67,7 @@ class Auth:
             raise ApiError(400, "validation_error", "Send one Authorization header.", field="Authorization")
         given = headers[0] if headers else ""
         if bearer := _BEARER.fullmatch(given):
-            caller = await self._find(self._seal.lookup_of(bearer[1]))
+            caller = await self._callers.get(self._seal.lookup_of(bearer[1]))
             if caller is None or caller.secret:
                 raise _unknown_key()
         elif signed := _SIGNED.fullmatch(given):
@@ -98,7 +98,7 @@ class Auth:
                 f"The request is more than {_TOLERANCE_S} seconds away from our clock; sign it again.",
                 field="X-Plugipay-Timestamp",
             )
-        caller = await self._find(key_id)
+        caller = await self._callers.get(key_id)
         lines = [request.method, request.raw_path, stamp, hashlib.sha256(body).hexdigest()]
         lines += request.headers.getall("Idempotency-Key", [])
         # An unknown key is checked against some secret too, so that it takes as long as a wrong signature.
@@ -114,15 +114,8 @@ class Auth:
         return caller
 
     async def _find(self, lookup: str) -> Caller | None:
-        known = self._known.get(lookup)
-        if known and known[0] > time.monotonic():
-            return known[1]
         row = await accounts.find_key(self._pool, lookup)
-        caller = None
-        if row is not None:
-            secret = self._seal.open(row.secret_sealed, key_place(row.account_id, row.id)) if row.secret_sealed else b""
-            caller = Caller(row.account_id, row.id, row.scopes, row.default_currency, secret)
-        if len(self._known) >= _REMEMBER_AT_MOST:
-            self._known.clear()
-        self._known[lookup] = (time.monotonic() + _REMEMBER_S, caller)
-        return caller
+        if row is None:
+            return None
+        secret = self._seal.open(row.secret_sealed, key_place(row.account_id, row.id)) if row.secret_sealed else b""
+        return Caller(row.account_id, row.id, row.scopes, row.default_currency, secret)

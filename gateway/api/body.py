@@ -44,6 +44,8 @@ async def read_body(request: web.Request) -> bytes:
     """The raw body, at most `BODY_LIMIT_BYTES` of it and not for ever."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise ApiError(415, "unsupported_media_type", "Send the body as it is, not compressed.", field="Content-Encoding")
+    if request.content.is_eof():  # it has all arrived with the head, as nearly always: nothing to wait for
+        return await request.read()
     try:
         async with asyncio.timeout(_BODY_DEADLINE_S):
             return await request.read()
@@ -91,7 +93,7 @@ def parse(model: type[Model], request: web.Request, body: bytes) -> Model:
 
 def fingerprint(request: web.Request, model: BaseModel) -> bytes:
     """What makes two requests the same: the operation and what was asked, whatever the spelling of the JSON."""
-    content = orjson.dumps(model.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+    content = orjson.dumps(model.model_dump(mode="json", exclude_none=True), option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(f"{request.method} {request.path}\n".encode() + content).digest()
 
 

@@ -24,7 +24,8 @@ _HTTP_CODES: dict[int, tuple[str, str]] = {
     405: ("method_not_allowed", "This path does not take that method."),
     413: ("body_too_large", "The body is larger than this API takes. Nothing was done."),
 }
-_UNAVAILABLE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TooMuchWaitingError, ConnectionError, TimeoutError,
+# OSError: no route, no socket, refused, reset, timed out. Handlers do no other input or output than the database's.
+_UNAVAILABLE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TooMuchWaitingError, OSError,
                 asyncpg.InsufficientResourcesError, asyncpg.OperatorInterventionError)  # fmt: skip
 
 
@@ -71,7 +72,7 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     route = _route(request)
     # A method that HTTP does not know would be a label that whoever asks can invent.
     method = request.method if request.method in {"GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"} else "other"
-    parts_of(request).metrics.requests.labels(method, route, str(response.status)).observe(took_s)
+    parts_of(request).metrics.requests_of(method, route, str(response.status)).observe(took_s)
     _log.info(
         "request",
         requestId=request_id,

@@ -34,7 +34,7 @@ class ApiError(Exception):
 
 def iso(moment: datetime | None) -> str | None:
     """An aware UTC time as '2026-01-01T00:00:00.000Z'."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z" if moment else None
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z" if moment else None  # without its +00:00
 
 
 def _respond(status: int, body: dict[str, Any], headers: dict[str, str] | None) -> web.Response:

@@ -8,6 +8,7 @@ from gateway.api.body import read_body
 from gateway.api.envelope import ApiError, ok
 from gateway.api.parts import parts_of
 from gateway.ids import new_id
+from gateway.sealing import notice_place
 from gateway.store.notices import NewNotice
 from schemas import ids
 
@@ -26,14 +27,15 @@ async def receive(request: web.Request) -> web.Response:
         known = connection.row.provider if connection else "unknown"
         parts.metrics.notices.labels(known, "refused").inc()
         raise ApiError(401, "invalid_signature", "This notice is not proven to come from the provider.")
+    digest = hashlib.sha256(body).digest()
     is_new = await parts.notices.submit(
         NewNotice(
             account_id=connection.row.account_id,
             connection_id=connection.row.id,
             provider=connection.row.provider,
             id=new_id(ids.NOTICE),
-            digest=hashlib.sha256(body).digest(),
-            body=body,
+            digest=digest,
+            body_sealed=parts.seal.seal(body, notice_place(connection_id, digest)),
         )
     )
     parts.metrics.notices.labels(connection.row.provider, "stored" if is_new else "repeated").inc()

@@ -51,7 +51,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("mark_in_transit", "POST", f"{_V1}/payouts/{{id}}/mark-in-transit", "Manual: the transfer was started",
               "manual payouts", answers.PayoutAnswer, requests.MarkWithReference, needs_key=True),
     Operation("mark_paid", "POST", f"{_V1}/payouts/{{id}}/mark-paid", "Manual: the bank confirmed it", "manual payouts",
-              answers.PayoutAnswer, requests.MarkWithReference, needs_key=True),
+              answers.PayoutAnswer, requests.MarkPaid, needs_key=True),
     Operation("mark_failed", "POST", f"{_V1}/payouts/{{id}}/mark-failed", "Manual: it did not work", "manual payouts",
               answers.PayoutAnswer, requests.MarkFailed, needs_key=True),
     Operation("mark_returned", "POST", f"{_V1}/payouts/{{id}}/mark-returned", "Manual: the money came back", "manual payouts",

@@ -12,6 +12,7 @@ from gateway.connections import Connections
 from gateway.dispatcher import Dispatcher
 from gateway.gather import Gather
 from gateway.metrics import Metrics
+from gateway.sealing import Seal
 from gateway.store.database import Pool
 from gateway.store.notices import NewNotice
 from gateway.store.payouts import Created, NewPayout
@@ -22,6 +23,7 @@ class Parts:
     """The parts of a gateway process that its edge uses."""
 
     pool: Pool
+    seal: Seal
     auth: Auth
     connections: Connections
     apply: Apply

@@ -119,6 +119,12 @@ def _row(caller: Caller, wanted: CreatePayout, destination: Destination, chosen:
     )
 
 
+def _created_reason(chosen: Candidate) -> str:
+    """The first line of the timeline: the route, and what else the payout will change at the provider."""
+    route_taken = f"created; goes out through {chosen.name} ({chosen.contract.title})"
+    return ". Mind: ".join([route_taken, *chosen.contract.side_effects])
+
+
 _REFUSALS: dict[CreateOutcome, tuple[int, str, str, str]] = {
     CreateOutcome.KEY_REUSED: (
         409,
@@ -164,7 +170,7 @@ async def create(request: web.Request) -> web.Response:
                 fingerprint=mark,
                 linger_s=chosen.contract.batch_linger_s,
                 source=caller.source,
-                reason=f"created; goes out through {chosen.name} ({chosen.contract.title})",
+                reason=_created_reason(chosen),
                 event_id=new_id(ids.EVENT),
                 tx_id=new_id(ids.LEDGER_TRANSACTION),
             )
@@ -173,7 +179,7 @@ async def create(request: web.Request) -> web.Response:
         raise ApiError(503, "service_unavailable", str(error), headers={"Retry-After": "1"}) from error
     if created.outcome is CreateOutcome.CREATED:
         request[PAYOUT_ID] = row.id
-        parts.metrics.payouts.labels(Phase.QUEUED, row.provider, "").inc()
+        parts.metrics.payouts_of(Phase.QUEUED, row.provider, "").inc()
         parts.dispatcher.wake()
         return ok(request, views.payout(row, chosen.contract), status=201)
     if created.outcome is CreateOutcome.REPLAYED and created.payout_id:

@@ -13,6 +13,7 @@ from gateway.api.body import read_body
 from gateway.api.envelope import ApiError, ok
 from gateway.api.openapi import DESCRIPTION, describe
 from gateway.api.parts import parts_of
+from gateway.store.provider_balances import balances_of
 
 _READY_WITHIN_S = 1.0
 
@@ -51,10 +52,13 @@ async def providers(request: web.Request) -> web.Response:
     parts = parts_of(request)
     caller = await parts.auth.caller(request, PAYOUT_READ, await read_body(request))
     candidates = await parts.connections.candidates(caller.account_id)
+    balances = await balances_of(parts.pool, caller.account_id)
     return ok(
         request,
         [
-            views.provider(contract, [c.connection_id for c in candidates if c.contract.provider == contract.provider])
+            views.provider(
+                contract, [views.connection(c, balances) for c in candidates if c.contract.provider == contract.provider]
+            )
             for contract in parts.connections.contracts()
         ],
     )

@@ -1,5 +1,6 @@
 """Steering a payout: cancel, and what a person reports of a manual one. A report like any other, through `apply`."""
 
+import asyncio
 from dataclasses import dataclass
 
 import asyncpg
@@ -12,15 +13,16 @@ from gateway.api.envelope import ApiError, ok
 from gateway.api.parts import Parts, parts_of
 from gateway.api.payouts import load
 from gateway.apply import MovedOnError, Said
-from gateway.lifecycle import MARKS, is_cancelable
+from gateway.lifecycle import MARKS, is_unsent
 from gateway.store import payouts
 from gateway.store.rows import PayoutRow
 from schemas.failure import FailureCode
-from schemas.payout import AttemptState, Phase
+from schemas.payout import FINAL_PHASES, AttemptState, Phase
 from schemas.report import Progress, Taken
-from schemas.requests import Cancel, MarkFailed, MarkReturned, MarkWithReference
+from schemas.requests import Cancel, MarkFailed, MarkPaid, MarkReturned, MarkWithReference
 
-_TRIES = 5  # the payout may be moving while it is being steered
+# The payout may be moving while it is being steered: how long to wait before each try, until whoever moves it has committed.
+_TRY_AFTER_S = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class _Asked:
     caller: Caller
     key: str
     mark: bytes
+    failure_text: str | None = None
+    evidence: str | None = None
 
 
 async def _replayed(request: web.Request, asked: _Asked, row: PayoutRow) -> web.Response | None:
@@ -44,7 +48,8 @@ async def _replayed(request: web.Request, asked: _Asked, row: PayoutRow) -> web.
             "This Idempotency-Key was used for another request. Nothing was changed.",
             field="Idempotency-Key",
         )
-    return _answer(request, asked, row, replayed=True)
+    # The row was read before the key was: only another read surely sees what the first request did.
+    return _answer(request, asked, await load(asked.parts, asked.caller, request), replayed=True)
 
 
 def _answer(request: web.Request, asked: _Asked, row: PayoutRow, *, replayed: bool = False) -> web.Response:
@@ -52,13 +57,14 @@ def _answer(request: web.Request, asked: _Asked, row: PayoutRow, *, replayed: bo
 
 
 def _conflict(row: PayoutRow, what: str) -> ApiError:
+    if row.cancel_asked and row.phase not in FINAL_PHASES:
+        message = f"The provider is being asked to cancel it, so it cannot be {what} now. Nothing was changed."
+        return ApiError(409, "state_conflict", message)
     state = row.attempt_state.value if row.attempt_state else row.phase.value
     return ApiError(409, "state_conflict", f"A payout that is {row.status} ({state}) cannot be {what}. Nothing was changed.")
 
 
-async def _report(
-    request: web.Request, asked: _Asked, row: PayoutRow, report: Taken, what: str, failure_text: str | None
-) -> web.Response | None:
+async def _report(request: web.Request, asked: _Asked, row: PayoutRow, report: Taken, what: str) -> web.Response | None:
     """Apply a person's word about a manual payout; None when the payout moved and has to be looked at again."""
     contract = asked.parts.connections.contract(row.provider)
     if not contract.operator_marks:
@@ -77,7 +83,8 @@ async def _report(
         source=asked.caller.source,
         request_key=asked.key,
         fingerprint=asked.mark,
-        failure_text=failure_text,
+        failure_text=asked.failure_text,
+        evidence=asked.evidence,
         allowed_from=MARKS[report.progress],
     )
     if await asked.parts.apply.by_person(said) is None:
@@ -85,20 +92,30 @@ async def _report(
     return _answer(request, asked, await load(asked.parts, asked.caller, request))
 
 
-async def _steer(
-    request: web.Request, asked: _Asked, report: Taken, what: str, failure_text: str | None = None
-) -> web.Response:
-    for _ in range(_TRIES):
+def _is_at_provider(asked: _Asked, row: PayoutRow) -> bool:
+    """Whether the provider has it and can be asked to stop it."""
+    contract = asked.parts.connections.contract(row.provider)
+    return not contract.operator_marks and views.cancelable(row, contract)
+
+
+async def _steer(request: web.Request, asked: _Asked, report: Taken, what: str) -> web.Response:
+    for wait_s in _TRY_AFTER_S:
+        await asyncio.sleep(wait_s)
         row = await load(asked.parts, asked.caller, request)
         if answer := await _replayed(request, asked, row):
             return answer
         try:
-            if report.progress is Progress.CANCELLED and row.phase is Phase.QUEUED:
+            if report.progress is Progress.CANCELLED and is_unsent(row.phase, row.attempt_state):
                 await asked.parts.apply.cancel_queued(
                     row, source=asked.caller.source, request_key=asked.key, fingerprint=asked.mark
                 )
                 return _answer(request, asked, await load(asked.parts, asked.caller, request))
-            if answer := await _report(request, asked, row, report, what, failure_text):
+            if report.progress is Progress.CANCELLED and _is_at_provider(asked, row):
+                await asked.parts.apply.ask_to_cancel(
+                    row, source=asked.caller.source, request_key=asked.key, fingerprint=asked.mark
+                )
+                return _answer(request, asked, await load(asked.parts, asked.caller, request))
+            if answer := await _report(request, asked, row, report, what):
                 return answer
         except (MovedOnError, asyncpg.UniqueViolationError):
             continue  # somebody was faster: the dispatcher, or the same request at another connection
@@ -110,22 +127,22 @@ async def _steer(
 
 async def mark_in_transit(request: web.Request) -> web.Response:
     """`POST /api/v1/payouts/{id}/mark-in-transit`."""
-    asked, given = await _read_reference(request)
+    parts = parts_of(request)
+    body = await read_body(request)
+    caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
+    given = parse(MarkWithReference, request, body)
+    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given))
     return await _steer(request, asked, Taken(Progress.IN_TRANSIT, reference=given.reference), "marked in transit")
 
 
 async def mark_paid(request: web.Request) -> web.Response:
     """`POST /api/v1/payouts/{id}/mark-paid`."""
-    asked, given = await _read_reference(request)
-    return await _steer(request, asked, Taken(Progress.PAID, reference=given.reference), "marked paid")
-
-
-async def _read_reference(request: web.Request) -> tuple[_Asked, MarkWithReference]:
     parts = parts_of(request)
     body = await read_body(request)
     caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
-    given = parse(MarkWithReference, request, body)
-    return _Asked(parts, caller, idempotency_key(request), fingerprint(request, given)), given
+    given = parse(MarkPaid, request, body)
+    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given), evidence=given.evidence)
+    return await _steer(request, asked, Taken(Progress.PAID, reference=given.reference), "marked paid")
 
 
 async def mark_failed(request: web.Request) -> web.Response:
@@ -134,9 +151,8 @@ async def mark_failed(request: web.Request) -> web.Response:
     body = await read_body(request)
     caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
     given = parse(MarkFailed, request, body)
-    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given))
-    report = Taken(Progress.FAILED, failure_code=FailureCode.OPERATOR)
-    return await _steer(request, asked, report, "marked failed", given.failure_reason)
+    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given), given.failure_reason, given.evidence)
+    return await _steer(request, asked, Taken(Progress.FAILED, failure_code=FailureCode.OPERATOR), "marked failed")
 
 
 async def mark_returned(request: web.Request) -> web.Response:
@@ -145,21 +161,22 @@ async def mark_returned(request: web.Request) -> web.Response:
     body = await read_body(request)
     caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
     given = parse(MarkReturned, request, body)
-    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given))
-    report = Taken(Progress.RETURNED, failure_code=FailureCode.RETURNED)
-    return await _steer(request, asked, report, "marked returned", given.reason)
+    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given), given.reason, given.evidence)
+    return await _steer(request, asked, Taken(Progress.RETURNED, failure_code=FailureCode.RETURNED), "marked returned")
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """`POST /api/v1/payouts/{id}/cancel`: certain before it is sent, and for a manual payout that nobody has started."""
+    """`POST /api/v1/payouts/{id}/cancel`: certain before it is sent, and for a manual payout that nobody has started.
+
+    Where the provider can still stop it, the answer only says that it will be asked: what comes of it is read there.
+    """
     parts = parts_of(request)
     body = await read_body(request)
     caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
     given = parse(Cancel, request, body)
     asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given))
     row = await load(parts, caller, request)
-    contract = parts.connections.contract(row.provider)
-    if not is_cancelable(row.phase, row.attempt_state, operator_marks=contract.operator_marks):
+    if not views.cancelable(row, parts.connections.contract(row.provider)):
         if answer := await _replayed(request, asked, row):
             return answer
         raise _conflict(row, "cancelled")

@@ -1,12 +1,16 @@
 """Rows as merchants see them. The only place that knows both; `schemas.answers` is what the results must fit."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.api.envelope import iso
 from gateway.lifecycle import is_cancelable
+from gateway.routing import Candidate
+from gateway.store.provider_balances import BalanceAtProvider
 from gateway.store.rows import BalanceRow, CardRow, EntryRow, EventRow, PayoutRow
-from schemas.contract import Contract
+from schemas.contract import CancelRule, Contract
 from schemas.destination import DestinationType
+from schemas.failure import FAILURE_MEANING, FailureCode
 
 
 def _destination(row: PayoutRow) -> dict[str, Any]:
@@ -21,6 +25,32 @@ def _destination(row: PayoutRow) -> dict[str, Any]:
         "bankAccountNumber": row.bank_account_number,
         "bankAccountHolder": row.bank_account_holder,
     }
+
+
+def _failure(row: PayoutRow) -> dict[str, Any] | None:
+    if row.failure_code is None:
+        return None
+    code = FailureCode(row.failure_code)
+    meaning = FAILURE_MEANING[code]
+    return {
+        "code": code,
+        "happened": meaning.happened,
+        "nextStep": meaning.next_step,
+        "retryCanHelp": meaning.retry_can_help,
+        "providerCode": row.failure_provider_code,
+        "providerText": row.failure_provider_text,
+    }
+
+
+def cancelable(row: PayoutRow, contract: Contract) -> bool:
+    """Whether cancel will be tried now."""
+    return is_cancelable(
+        row.phase,
+        row.attempt_state,
+        operator_marks=contract.operator_marks,
+        at_provider=contract.cancel is CancelRule.WHILE_PENDING,
+        asked=row.cancel_asked,
+    )
 
 
 def payout(row: PayoutRow, contract: Contract) -> dict[str, Any]:
@@ -45,7 +75,8 @@ def payout(row: PayoutRow, contract: Contract) -> dict[str, Any]:
         "createdAt": iso(row.created_at),
         "updatedAt": iso(row.updated_at),
         "phase": row.phase,
-        "cancelable": is_cancelable(row.phase, row.attempt_state, operator_marks=contract.operator_marks),
+        "cancelable": cancelable(row, contract),
+        "cancelRequested": row.cancel_asked,
         "provider": row.provider,
         "connectionId": row.connection_id,
         "destination": _destination(row),
@@ -53,6 +84,7 @@ def payout(row: PayoutRow, contract: Contract) -> dict[str, Any]:
         "statementDescriptor": row.statement_descriptor,
         "metadata": row.metadata,
         "failureCode": row.failure_code,
+        "failure": _failure(row),
         "reviewReason": row.review_reason,
         "finalAt": iso(row.final_at),
     }
@@ -71,6 +103,7 @@ def step(row: EventRow) -> dict[str, Any]:
         "source": row.source,
         "reason": row.reason,
         "providerWords": {name: words.get(name) for name in ("status", "code", "text")} if words else None,
+        "evidence": row.evidence,
         "createdAt": iso(row.created_at),
     }
 
@@ -128,7 +161,21 @@ def entry(row: EntryRow) -> dict[str, Any]:
     }
 
 
-def provider(contract: Contract, connection_ids: list[str]) -> dict[str, Any]:
+def connection(candidate: Candidate, balances: Sequence[BalanceAtProvider]) -> dict[str, Any]:
+    """A connection of the caller, and what its provider last said is on its balance."""
+    return {
+        "id": candidate.connection_id,
+        "name": candidate.name,
+        "paused": candidate.paused,
+        "balances": [
+            {"currency": b.currency, "amount": b.amount_minor, "asOf": iso(b.read_at), "ageSeconds": int(b.age_s)}
+            for b in balances
+            if b.connection_id == candidate.connection_id
+        ],
+    }
+
+
+def provider(contract: Contract, connections: list[dict[str, Any]]) -> dict[str, Any]:
     """A provider's contract, and the caller's connections at it."""
     forever = contract.replay_window_s == float("inf")
     return {
@@ -150,5 +197,9 @@ def provider(contract: Contract, connection_ids: list[str]) -> dict[str, Any]:
         "returnWindowSeconds": contract.return_window_s,
         "savesCards": contract.saves_cards,
         "markedByOperator": contract.operator_marks,
-        "connections": connection_ids,
+        "pendingAlarmSeconds": contract.pending_alarm_s,
+        "sideEffects": list(contract.side_effects),
+        "checksDestination": contract.checks_destination,
+        "readsBalance": contract.reads_balance,
+        "connections": connections,
     }

@@ -14,13 +14,14 @@ import orjson
 from rich.console import Console
 
 from gateway import logs
-from gateway.app import DEMO_BEARER, DEMO_KEY_ID, DEMO_SECRET, Gateway
+from gateway.app import DEMO_BEARER, DEMO_KEY_ID, DEMO_SECRET
 from gateway.demo.merchant import Merchant
 from gateway.demo.samples import make_samples, money, send_all
 from gateway.demo.sandboxes import Sandboxes, run_sandboxes
 from gateway.demo.screen import Screen
-from gateway.demo.setup import BANK, fund, set_up
-from gateway.running import check_port, database, gateway, master_key, until_signal
+from gateway.demo.setup import BANK, Places, fund, set_up
+from gateway.running import check_port, database, free_port, gateway, make_folder, master_key, small_pool, until_signal
+from gateway.sealing import Seal
 from gateway.settings import Settings
 
 _LOG_MAX_BYTES = 16 * 1024 * 1024
@@ -34,7 +35,7 @@ async def run_demo(settings: Settings, *, once: bool) -> int:
         console.width = _PLAIN_WIDTH
     screen = Screen(console)
     demo = _Demo(settings, screen, once=once)
-    status = await until_signal(demo.run(), on_signal=lambda: screen.note("stopping ..."))
+    status = await until_signal(demo.run(), stopped_status=130 if once else 0, on_signal=lambda: screen.note("stopping ..."))
     screen.note(f"Stopped {demo.parts}. The data stays in {settings.data_dir}; the next start goes on with it.")
     return status
 
@@ -51,16 +52,17 @@ class _Demo:
     @property
     def parts(self) -> str:
         """What runs, for a person."""
-        mine = "" if self._settings.database_url else " and PostgreSQL"
-        return f"the gateway{'' if mine else ' and'}{',' if mine else ''} the sandboxes{mine}"
+        return "the gateway and the sandboxes" if self._settings.database_url else "the gateway, the sandboxes and PostgreSQL"
 
     async def run(self) -> int:
         """Everything, in order; what was started is stopped however this ends."""
         settings, screen = self._settings, self._screen
+        if settings.port == 0:  # the sandboxes are told where to send webhooks before the gateway listens
+            settings = settings.model_copy(update={"port": free_port(settings.host)})
         check_port(settings.host, settings.port, "GATEWAY_PORT")
         check_port(settings.sandbox_host, settings.sandbox_port, "GATEWAY_SANDBOX_PORT")
         key = master_key(settings)
-        self._logs.mkdir(parents=True, exist_ok=True)
+        make_folder(self._logs)
         screen.title("Payout gateway: one payout through every kind of provider")
         async with AsyncExitStack() as stack:
             log_file = stack.enter_context(_open_log(self._logs / "gateway.log"))
@@ -72,20 +74,20 @@ class _Demo:
             where = "the one of GATEWAY_DATABASE_URL" if settings.database_url else str(settings.data_dir / "postgres")
             screen.done(f"PostgreSQL: {where}")
             screen.done(f"Provider sandboxes: {sandbox_url}")
-            running = await stack.enter_async_context(gateway(settings, dsn, key))
-            base_url = f"http://{_in_url(settings.host)}:{running.port}"
-            screen.done(f"Gateway: {base_url}")
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            all_paid = await self._pay(running, session, base_url, sandbox_url)
+            places = Places(f"http://{_in_url(settings.host)}:{settings.port}", sandbox_url)
+            async with small_pool(dsn) as pool:
+                await set_up(pool, Seal(key), session, places, speed=settings.sandbox_speed)
+            await stack.enter_async_context(gateway(settings, dsn, key))
+            screen.done(f"Gateway: {places.gateway_url}")
+            all_paid = await self._pay(Merchant(session, places.gateway_url, DEMO_BEARER))
             if self._once:
                 return 0 if all_paid else 1
-            self._invite(base_url, sandbox_url)
+            self._invite(places)
             return await self._keep_serving(starting)
 
-    async def _pay(self, running: Gateway, session: aiohttp.ClientSession, base_url: str, sandbox_url: str) -> bool:
-        settings, screen = self._settings, self._screen
-        await set_up(running, session, base_url=base_url, sandbox_url=sandbox_url, speed=settings.sandbox_speed)
-        merchant = Merchant(session, base_url, DEMO_BEARER)
+    async def _pay(self, merchant: Merchant) -> bool:
+        screen = self._screen
         await fund(merchant)
         screen.done(f"Demo account with {', '.join(available for available, _, _ in await _books(merchant))}")
         if still_open := await _count_open(merchant):
@@ -93,7 +95,7 @@ class _Demo:
         screen.console.print()
         samples = make_samples()
         with screen.watching(samples):
-            await send_all(samples, merchant, screen, speed=settings.sandbox_speed)
+            await send_all(samples, merchant, screen, speed=self._settings.sandbox_speed)
         screen.summary(samples, await _books(merchant))
         paid = sum(sample.is_paid for sample in samples)
         screen.console.print()
@@ -101,19 +103,19 @@ class _Demo:
         say(f"{paid} of {len(samples)} payouts are paid")
         return paid == len(samples)
 
-    def _invite(self, base_url: str, sandbox_url: str) -> None:
+    def _invite(self, places: Places) -> None:
         body = orjson.dumps({"amount": 150_000_00, "currency": "IDR", **BANK}).decode()
         command = (
-            f"curl -sS {base_url}/api/v1/payouts -H 'Authorization: Bearer {DEMO_BEARER}' "
+            f"curl -sS {places.gateway_url}/api/v1/payouts -H 'Authorization: Bearer {DEMO_BEARER}' "
             f"-H \"Idempotency-Key: demo-$(date +%s)\" -H 'Content-Type: application/json' -d '{body}'"
         )
         rows = [
-            ("API", f"{base_url}/api/v1/payouts"),
-            ("Documentation", f"{base_url}/docs"),
-            ("Metrics", f"{base_url}/metrics"),
+            ("API", f"{places.gateway_url}/api/v1/payouts"),
+            ("Documentation", f"{places.gateway_url}/docs"),
+            ("Metrics", f"{places.gateway_url}/metrics"),
             ("Bearer key", DEMO_BEARER),
             ("Signing key", f"{DEMO_KEY_ID} / {DEMO_SECRET}"),
-            ("Sandboxes", f"{sandbox_url}/_sandbox"),
+            ("Sandboxes", f"{places.sandbox_url}/_sandbox"),
             ("Logs", str(self._logs)),
         ]
         self._screen.panel(rows, command)

@@ -104,7 +104,7 @@ class Screen:
 
     def _block(self, content: RenderableType) -> None:
         self.console.print()
-        self.console.print(Padding(content, (0, 0, 0, 1)))
+        self.console.print(Padding(content, (0, 0, 0, 1), expand=False))
 
     def panel(self, rows: Sequence[tuple[str, str]], command: str) -> None:
         """Where everything is, and a command to copy. The command stands alone, so that copying it takes nothing else."""

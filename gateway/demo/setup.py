@@ -9,12 +9,13 @@ from typing import Any
 
 import aiohttp
 
-from gateway.app import DEMO_BEARER, DEMO_KEY_ID, DEMO_SECRET, Gateway
+from gateway.app import DEMO_BEARER, DEMO_KEY_ID, DEMO_SECRET
 from gateway.demo.merchant import Merchant
 from gateway.onboarding import create_account, create_bearer_key, create_connection, create_signing_key
 from gateway.running import StartError
-from gateway.sealing import MasterKeyError, key_place
+from gateway.sealing import MasterKeyError, Seal, key_place
 from gateway.store.accounts import find_key, list_accounts
+from gateway.store.database import Pool
 from providers.registry import PROVIDERS
 
 ACCOUNT_ID = "acct_00000000000000000000000000000001"
@@ -93,21 +94,42 @@ _CONNECTIONS = (
 )
 
 
-async def set_up(gateway: Gateway, session: aiohttp.ClientSession, *, base_url: str, sandbox_url: str, speed: float) -> None:
-    """Make or find everything again. `base_url` is where the sandboxes reach this gateway."""
-    strangers = [account_id for account_id, _, _ in await list_accounts(gateway.pool) if account_id != ACCOUNT_ID]
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the parts of this run listen; the ports may be others than in the run before."""
+
+    gateway_url: str
+    sandbox_url: str
+
+
+async def set_up(pool: Pool, seal: Seal, session: aiohttp.ClientSession, places: Places, *, speed: float) -> None:
+    """Make or find everything again, before the gateway starts: it must never send to where the sandboxes used to be."""
+    strangers = [account_id for account_id, _, _ in await list_accounts(pool) if account_id != ACCOUNT_ID]
     if strangers:
         raise StartError(
             f"This database holds {len(strangers)} other account(s), and the demo would put published keys beside them. "
             "Nothing was changed. Use another GATEWAY_DATA_DIR or GATEWAY_DATABASE_URL for the demo."
         )
-    await create_account(gateway.pool, "Demo merchant", "IDR", ACCOUNT_ID)
-    await create_bearer_key(gateway.pool, gateway.seal, ACCOUNT_ID, key=DEMO_BEARER)
-    await create_signing_key(gateway.pool, gateway.seal, ACCOUNT_ID, key_id=DEMO_KEY_ID, secret=DEMO_SECRET)
-    await _check_keys(gateway)
-    control = _Control(session, sandbox_url)
+    await create_account(pool, "Demo merchant", "IDR", ACCOUNT_ID)
+    await create_bearer_key(pool, seal, ACCOUNT_ID, key=DEMO_BEARER)
+    await create_signing_key(pool, seal, ACCOUNT_ID, key_id=DEMO_KEY_ID, secret=DEMO_SECRET)
+    await _check_keys(pool, seal)
+    control = _Control(session, places.sandbox_url)
     for connection in _CONNECTIONS:
-        await _connect(gateway, control, connection, base_url, sandbox_url)
+        settings = await _introduce(control, connection, places)
+        await create_connection(
+            pool,
+            seal,
+            PROVIDERS,
+            account_id=ACCOUNT_ID,
+            provider=connection.provider,
+            name=connection.name,
+            settings=settings,
+            secret_values=connection.secrets,
+            currencies=connection.currencies,
+            priority=connection.priority,
+            connection_id=connection.id,
+        )
     for provider, pace in _PACE_MS.items():
         await control.call("PATCH", provider, "settings", {name: ms / speed for name, ms in pace.items()})
 
@@ -121,9 +143,9 @@ async def fund(merchant: Merchant) -> None:
         await merchant.call("PATCH", "/api/v1/payouts/bank-account", BANK)
 
 
-async def _check_keys(gateway: Gateway) -> None:
-    for lookup in (DEMO_KEY_ID, gateway.seal.lookup_of(DEMO_BEARER)):
-        row = await find_key(gateway.pool, lookup)
+async def _check_keys(pool: Pool, seal: Seal) -> None:
+    for lookup in (DEMO_KEY_ID, seal.lookup_of(DEMO_BEARER)):
+        row = await find_key(pool, lookup)
         if row is None:
             raise StartError(
                 "A demo key was revoked in this database, and a revoked key stays revoked. "
@@ -131,7 +153,7 @@ async def _check_keys(gateway: Gateway) -> None:
             )
         try:
             if row.secret_sealed:
-                gateway.seal.open(row.secret_sealed, key_place(row.account_id, row.id))
+                seal.open(row.secret_sealed, key_place(row.account_id, row.id))
         except MasterKeyError as error:
             raise StartError(
                 "This demo's secrets were sealed under another master key: the file `master-key` in the data folder, or "
@@ -154,28 +176,17 @@ class _Control:
             return told
 
 
-async def _connect(gateway: Gateway, control: _Control, connection: _Connection, base_url: str, sandbox_url: str) -> None:
-    provider, settings = connection.provider, dict(connection.settings)
-    if connection.merchant is not None:
-        settings["base_url"] = f"{sandbox_url}/{provider}"
-        # The address is told at every start, since the port may be another one; money is not, so that it is kept.
-        webhook = f"{base_url}/webhooks/{provider}/{connection.id}"
-        merchant = {**connection.merchant, connection.webhook_field: webhook}
-        if provider == "mollie":
-            known = (await control.call("GET", provider, "merchants"))["merchants"]
-            if not any(_MOLLIE_BALANCE["id"] == balance["id"] for one in known for balance in one["balances"]):
-                merchant["balances"] = [_MOLLIE_BALANCE]
-        await control.call("POST", provider, "merchants", merchant)
-    await create_connection(
-        gateway.pool,
-        gateway.seal,
-        PROVIDERS,
-        account_id=ACCOUNT_ID,
-        provider=provider,
-        name=connection.name,
-        settings=settings,
-        secret_values=connection.secrets,
-        currencies=connection.currencies,
-        priority=connection.priority,
-        connection_id=connection.id,
-    )
+async def _introduce(control: _Control, connection: _Connection, places: Places) -> dict[str, Any]:
+    """Make a connection's merchant known at its sandbox; the connection's settings."""
+    if connection.merchant is None:
+        return connection.settings
+    provider = connection.provider
+    # The webhook's address is told at every start, since the port may be another one; money is not, so that it is kept.
+    webhook = f"{places.gateway_url}/webhooks/{provider}/{connection.id}"
+    merchant = {**connection.merchant, connection.webhook_field: webhook}
+    if provider == "mollie":
+        known = (await control.call("GET", provider, "merchants"))["merchants"]
+        if not any(_MOLLIE_BALANCE["id"] == balance["id"] for one in known for balance in one["balances"]):
+            merchant["balances"] = [_MOLLIE_BALANCE]
+    await control.call("POST", provider, "merchants", merchant)
+    return {**connection.settings, "base_url": f"{places.sandbox_url}/{provider}"}

@@ -83,7 +83,7 @@ async def find_key(pool: Pool, lookup: str) -> KeyRow | None:
     return KeyRow(**{**record, "scopes": frozenset(record["scopes"])}) if record else None
 
 
-_CONNECTION = """select account_id, id, provider, name, priority, currencies, settings, secrets_sealed,
+_CONNECTION = """select account_id, id, provider, name, priority, currencies, rate_per_s, settings, secrets_sealed,
     case when paused_until > now() then paused_reason end as paused_reason from connection"""
 
 
@@ -96,15 +96,17 @@ async def create_connection(
     name: str,
     priority: int,
     currencies: list[str],
+    rate_per_s: float | None,
     settings: dict[str, Any],
     secrets_sealed: bytes,
 ) -> None:
     """Store a connection, or replace the settings and secrets of the one with this id."""
     await pool.execute(
-        """insert into connection (account_id, id, provider, name, priority, settings, secrets_sealed, currencies)
-           values ($1, $2, $3, $4, $5, $6, $7, $8)
+        """insert into connection (account_id, id, provider, name, priority, settings, secrets_sealed, currencies,
+                                   rate_per_s)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
            on conflict (account_id, id) do update set name = $4, priority = $5, settings = $6, secrets_sealed = $7,
-               currencies = $8, paused_until = null, paused_reason = null""",
+               currencies = $8, rate_per_s = $9, paused_until = null, paused_reason = null""",
         account_id,
         connection_id,
         provider,
@@ -113,6 +115,7 @@ async def create_connection(
         settings,
         secrets_sealed,
         currencies,
+        rate_per_s,
     )
 
 
@@ -125,6 +128,12 @@ async def connections_of(pool: Pool, account_id: str) -> list[ConnectionRow]:
 async def find_connection(pool: Pool, connection_id: str) -> ConnectionRow | None:
     """A connection by its id alone: for notices and loops, which belong to no request."""
     record = await pool.fetchrow(f"{_CONNECTION} where id = $1", connection_id)
+    return ConnectionRow(**record) if record else None
+
+
+async def any_sealed_connection(pool: Pool) -> ConnectionRow | None:
+    """Some connection, to try the master key on; None while there is none."""
+    record = await pool.fetchrow(f"{_CONNECTION} limit 1")
     return ConnectionRow(**record) if record else None
 
 

@@ -14,8 +14,10 @@ from gateway.store.database import Pool
 from gateway.store.rows import AttemptRow, attempt_row
 
 _COLUMNS = """a.account_id, a.id, a.payout_id, a.number, a.connection_id, a.provider, a.key, a.submission_id, a.state,
-    a.exposure, a.provider_ref, a.submission_ref, a.checks, a.sends, a.sent_at, a.last_sent_at, p.amount_minor, p.currency,
-    p.phase, p.seq, p.review_reason, p.attempt_id as newest_attempt_id, p.statement_descriptor,
+    a.exposure, a.provider_ref, a.submission_ref, a.checks, a.sends, a.sent_at, a.last_sent_at,
+    a.cancel_asked_at is not null as cancel_asked, p.amount_minor, p.currency,
+    p.phase, p.seq, p.review_reason, p.reference is not null as has_reference, p.attempt_id as newest_attempt_id,
+    p.statement_descriptor,
     extract(epoch from now() - a.sent_at)::float8 as age_s, extract(epoch from now() - a.last_sent_at)::float8 as quiet_s"""
 _FROM = "from attempt a join payout p on p.account_id = a.account_id and p.id = a.payout_id"
 
@@ -28,7 +30,9 @@ class Lane:
     """How payouts of one provider are claimed: read from its contract."""
 
     provider: str
-    at_most: int  # per connection and claim
+    at_most: int  # payouts per connection and claim
+    per_send: int  # payouts that go out in one send
+    at_first: int  # payouts for a connection whose gate this process does not know yet
     linger_s: float  # what else is due within this time goes along
     slots: int | None  # accepted, not yet executed payouts that a connection may have
 
@@ -53,6 +57,8 @@ class Queued:
     card_token_sealed: bytes | None = field(repr=False)
     statement_descriptor: str | None
     send_alone: bool
+    destination_ref: str | None  # what the provider knows the bank account by, after it checked it
+    check_outcome: str | None
     attempts: int
     free_slot: int | None
 
@@ -61,8 +67,9 @@ _QUEUED = """
     select q.*, (select count(*)::int from attempt a where a.account_id = q.account_id and a.payout_id = q.id) as attempts,
            free.slot as free_slot, card.token_sealed as card_token_sealed
       from connection c
-      join unnest($1::text[], $2::int[], $3::float8[], $4::int[]) lane(provider, at_most, linger_s, slots)
-        on lane.provider = c.provider
+      join unnest($1::text[], $2::int[], $3::float8[], $4::int[], $7::int[], $8::int[])
+           lane(provider, at_most, linger_s, slots, per_send, at_first) on lane.provider = c.provider
+      left join unnest($9::text[], $10::int[]) gate(connection_id, sends) on gate.connection_id = c.id
       left join lateral (
            select min(s) as slot from generate_series(1, lane.slots) s
             where not exists (select 1 from attempt a where a.connection_id = c.id and a.scheduled_slot = s
@@ -71,12 +78,18 @@ _QUEUED = """
       cross join lateral (
            select p.account_id, p.id, p.seq, p.connection_id, p.provider, p.amount_minor, p.currency, p.destination_type,
                   p.bank_code, p.bank_name, p.bank_account_number, p.bank_account_holder, p.card_id, p.statement_descriptor,
-                  p.send_alone
+                  p.send_alone,
+                  -- A second attempt names the account itself: perhaps it was the reference that was refused.
+                  case when p.attempt_id is null then p.destination_ref end as destination_ref, p.check_outcome
              from payout p
             where p.connection_id = c.id and p.phase = 'queued' and p.due_at <= now() + make_interval(secs => lane.linger_s)
               and ($6::text is null or p.id = $6)
+              and (coalesce(c.settings->>'check_before_paying', 'off') = 'off' or p.attempt_id is not null
+                   or p.check_outcome is not null)
             order by p.due_at, p.id
-            limit case when lane.slots is null then lane.at_most when free.slot is null then 0 else 1 end
+            limit least(
+                  case when lane.slots is null then lane.at_most when free.slot is null then 0 else 1 end,
+                  coalesce(gate.sends::bigint * lane.per_send, lane.at_first))
               for update of p skip locked
       ) q
       left join card on card.account_id = q.account_id and card.id = q.card_id and card.state = 'active'
@@ -87,9 +100,17 @@ _QUEUED = """
 
 
 async def lock_queued(
-    connection: Transacting, lanes: Sequence[Lane], *, limit: int, payout_id: str | None = None
+    connection: Transacting,
+    lanes: Sequence[Lane],
+    gates: tuple[Sequence[str], Sequence[int]],
+    *,
+    limit: int,
+    payout_id: str | None = None,
 ) -> list[Queued]:
-    """Lock payouts that may go out now, for the transaction that `connection` is in; others skip them."""
+    """Lock payouts that may go out now, for the transaction that `connection` is in; others skip them.
+
+    `gates`: connections, and how many sends each may start now.
+    """
     records = await connection.fetch(
         _QUEUED,
         [lane.provider for lane in lanes],
@@ -98,6 +119,9 @@ async def lock_queued(
         [lane.slots for lane in lanes],
         limit,
         payout_id,
+        [lane.per_send for lane in lanes],
+        [lane.at_first for lane in lanes],
+        *gates,
     )
     return [Queued(**record) for record in records]
 
@@ -123,17 +147,17 @@ async def record_attempts(connection: Transacting, attempts: Sequence[NewAttempt
         """with given as (
                select * from unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::text[], $6::text[], $7::text[],
                                     $8::text[], $9::text[], $10::int[], $11::text[], $12::text[], $13::text[],
-                                    $14::float8[])
+                                    $14::float8[], $15::text[])
                    as g(account_id, payout_id, seq, attempts, connection_id, provider, id, key, submission_id, slot,
-                        event_id, source, reason, lease_s)
+                        event_id, source, reason, lease_s, destination_ref)
            ), moved as (
                update payout p set phase = 'processing', seq = p.seq + 1, attempt_id = g.id, updated_at = now()
                  from given g where p.account_id = g.account_id and p.id = g.payout_id
            ), stored as (
                insert into attempt (account_id, id, payout_id, number, connection_id, provider, key, submission_id, state,
-                                    exposure, scheduled_slot, check_at, sent_at, last_sent_at, updated_at)
+                                    exposure, scheduled_slot, check_at, sent_at, last_sent_at, updated_at, destination_ref)
                select account_id, id, payout_id, attempts + 1, connection_id, provider, key, submission_id, 'sending', 'open',
-                      slot, now() + make_interval(secs => lease_s), now(), now(), now() from given
+                      slot, now() + make_interval(secs => lease_s), now(), now(), now(), destination_ref from given
            )
            insert into event (account_id, payout_id, seq, id, type, phase, status, attempt_id, source, reason, created_at)
            select account_id, payout_id, seq + 1, event_id, 'payout.sending', 'processing', 'pending', id, source, reason,
@@ -152,6 +176,7 @@ async def record_attempts(connection: Transacting, attempts: Sequence[NewAttempt
         [a.source for a in attempts],
         [a.reason for a in attempts],
         [a.lease_s for a in attempts],
+        [a.payout.destination_ref for a in attempts],
     )
 
 
@@ -222,7 +247,8 @@ async def destinations_of(pool: Pool, attempts: Sequence[AttemptRow]) -> Mapping
     records = await pool.fetch(
         """select a.id as for_attempt, p.account_id, p.id, p.seq, p.connection_id, p.provider, p.amount_minor, p.currency,
                   p.destination_type, p.bank_code, p.bank_name, p.bank_account_number, p.bank_account_holder, p.card_id,
-                  p.statement_descriptor, p.send_alone, a.number as attempts, null::int as free_slot,
+                  p.statement_descriptor, p.send_alone, a.destination_ref, p.check_outcome, a.number as attempts,
+                  null::int as free_slot,
                   card.token_sealed as card_token_sealed
              from attempt a join payout p on p.account_id = a.account_id and p.id = a.payout_id
              left join card on card.account_id = p.account_id and card.id = p.card_id and card.state = 'active'
@@ -231,3 +257,12 @@ async def destinations_of(pool: Pool, attempts: Sequence[AttemptRow]) -> Mapping
         [a.id for a in attempts],
     )
     return {record["for_attempt"]: Queued(**{k: v for k, v in record.items() if k != "for_attempt"}) for record in records}
+
+
+async def open_ages(pool: Pool) -> list[tuple[str, str, float]]:
+    """(provider, state, age of the oldest in seconds) of the attempts that are read back; manual ones are not."""
+    records = await pool.fetch(
+        """select provider, state, extract(epoch from now() - min(sent_at))::float8 as oldest_s
+             from attempt where exposure = 'open' and check_at is not null group by provider, state"""
+    )
+    return [(r["provider"], r["state"], r["oldest_s"]) for r in records]

@@ -74,8 +74,8 @@ async def activate_card(
 ) -> bool:
     """Keep the token of a card that is being saved at this connection; False when there is no such card."""
     tag = await pool.execute(
-        """update card set state = 'active', token_sealed = $4, brand = $5, last4 = $6, customer_ref = $7, failure_text = null,
-                  updated_at = now()
+        """update card set state = 'active', token_sealed = $4, brand = $5, last4 = $6, failure_text = null,
+                  customer_ref = coalesce($7, customer_ref), updated_at = now()
             where account_id = $1 and connection_id = $2 and id = $3 and state in ('saving', 'failed', 'active')""",
         account_id,
         connection_id,
@@ -88,6 +88,28 @@ async def activate_card(
     return tag.endswith(" 1")
 
 
+async def keep_customer(pool: Pool, account_id: str, card_id: str, customer_ref: str) -> None:
+    """Remember whom the provider made of a card that is being saved: its notice may name nobody else."""
+    await pool.execute(
+        "update card set customer_ref = coalesce(customer_ref, $3) where account_id = $1 and id = $2",
+        account_id,
+        card_id,
+        customer_ref,
+    )
+
+
+async def card_of_customer(pool: Pool, account_id: str, connection_id: str, customer_ref: str) -> str | None:
+    """The one card that is being saved at this connection for their customer; None when there is none, or more than one."""
+    records = await pool.fetch(
+        """select id from card where account_id = $1 and connection_id = $2 and customer_ref = $3
+              and state in ('saving', 'failed') limit 2""",
+        account_id,
+        connection_id,
+        customer_ref,
+    )
+    return records[0]["id"] if len(records) == 1 else None
+
+
 async def fail_card(pool: Pool, account_id: str, card_id: str, reason: str) -> None:
     """Saving did not work; the card can be saved again under a new request."""
     await pool.execute(
@@ -97,6 +119,16 @@ async def fail_card(pool: Pool, account_id: str, card_id: str, reason: str) -> N
         card_id,
         reason,
     )
+
+
+async def expire_saving(pool: Pool, *, older_than_s: float) -> int:
+    """Fail cards whose saving was cut off; a notice that still comes makes them active all the same."""
+    tag = await pool.execute(
+        """update card set state = 'failed', failure_text = 'the provider did not confirm it in time', updated_at = now()
+            where state = 'saving' and created_at < now() - make_interval(secs => $1)""",
+        older_than_s,
+    )
+    return int(tag.rpartition(" ")[2])
 
 
 async def delete_card(pool: Pool, account_id: str, card_id: str) -> bool:

@@ -29,6 +29,8 @@ class Change:
     review_reason: str | None = None
     failure_code: str | None = None
     failure_text: str | None = None
+    failure_provider_code: str | None = None
+    failure_provider_text: str | None = None
     reference: str | None = None
     processed: bool = False
     completed: bool = False
@@ -39,7 +41,9 @@ class Change:
     provider_ref: str | None = None
     submission_ref: str | None = None
     check_in_s: float | None = None
+    cancel_asked: bool = False
     words: dict[str, str] | None = None
+    evidence: str | None = None
     tx_id: str | None = None
     move: str | None = None
     amount_minor: int | None = None

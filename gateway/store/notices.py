@@ -16,15 +16,15 @@ class NewNotice:
     provider: str
     id: str
     digest: bytes  # SHA-256 of the body: the same bytes again are the same notice
-    body: bytes = field(repr=False)
+    body_sealed: bytes = field(repr=False)
 
 
 async def add_notices(pool: Pool, notices: Sequence[NewNotice]) -> list[bool]:
     """Store all in one commit; for each, whether it is new."""
     records = await pool.fetch(
-        """insert into notice (account_id, connection_id, provider, id, digest, body)
+        """insert into notice (account_id, connection_id, provider, id, digest, body_sealed)
            select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[])
-               as n(account_id, connection_id, provider, id, digest, body)
+               as n(account_id, connection_id, provider, id, digest, body_sealed)
             order by connection_id, digest
            on conflict do nothing returning id""",
         [n.account_id for n in notices],
@@ -32,7 +32,7 @@ async def add_notices(pool: Pool, notices: Sequence[NewNotice]) -> list[bool]:
         [n.provider for n in notices],
         [n.id for n in notices],
         [n.digest for n in notices],
-        [n.body for n in notices],
+        [n.body_sealed for n in notices],
     )
     new = {record["id"] for record in records}
     return [n.id in new for n in notices]
@@ -47,7 +47,7 @@ async def claim_notices(pool: Pool, *, lease_s: float, limit: int) -> list[Notic
            )
            update notice n set due_at = now() + make_interval(secs => $1), tries = n.tries + 1
              from due where n.account_id = due.account_id and n.connection_id = due.connection_id and n.digest = due.digest
-           returning n.account_id, n.connection_id, n.digest, n.id, n.provider, n.body, n.tries, n.received_at,
+           returning n.account_id, n.connection_id, n.digest, n.id, n.provider, n.body_sealed, n.tries, n.received_at,
                      extract(epoch from now() - n.received_at)::float8 as age_s""",
         lease_s,
         limit,

@@ -13,8 +13,9 @@ from gateway.store.rows import EventRow, PayoutRow, payout_row
 _COLUMNS = """p.account_id, p.id, p.amount_minor, p.currency, p.destination_type, p.bank_code, p.bank_name,
     p.bank_account_number, p.bank_account_holder, p.card_id, p.provider, p.connection_id, p.method, p.merchant_reference,
     p.note, p.statement_descriptor, p.metadata, p.created_at, p.updated_at, p.phase, p.status, p.seq, p.attempt_id,
-    p.due_at, p.review_reason, p.failure_code, p.failure_text, p.reference, p.ledger_tx_id, p.processed_at,
-    p.completed_at, p.final_at, a.state as attempt_state"""
+    p.due_at, p.review_reason, p.failure_code, p.failure_text, p.failure_provider_code, p.failure_provider_text,
+    p.reference, p.ledger_tx_id, p.processed_at, p.completed_at, p.final_at, a.state as attempt_state,
+    coalesce(a.cancel_asked_at is not null, false) as cancel_asked"""
 _FROM = "from payout p left join attempt a on a.account_id = p.account_id and a.id = p.attempt_id"
 
 
@@ -50,40 +51,67 @@ class Created:
     payout_id: str | None
 
 
-_CREATE = f"select ord, outcome, payout_id from create_payouts({', '.join(f'${n}' for n in range(1, 26))})"
+# The rows come as one JSON text, since asyncpg needs eight times as long to write 24 arrays as orjson does for one text.
+_CREATE = """
+    select c.ord, c.outcome, c.payout_id
+      from (select array_agg(account_id order by ord) as account_id, array_agg(key order by ord) as key,
+                   array_agg(decode(fingerprint, 'hex') order by ord) as fingerprint, array_agg(id order by ord) as id,
+                   array_agg(amount order by ord) as amount, array_agg(currency order by ord) as currency,
+                   array_agg(destination_type order by ord) as destination_type,
+                   array_agg(bank_code order by ord) as bank_code, array_agg(bank_name order by ord) as bank_name,
+                   array_agg(bank_number order by ord) as bank_number, array_agg(bank_holder order by ord) as bank_holder,
+                   array_agg(card_id order by ord) as card_id, array_agg(provider order by ord) as provider,
+                   array_agg(connection_id order by ord) as connection_id, array_agg(method order by ord) as method,
+                   array_agg(reference order by ord) as reference, array_agg(note order by ord) as note,
+                   array_agg(descriptor order by ord) as descriptor, array_agg(metadata order by ord) as metadata,
+                   array_agg(linger_s order by ord) as linger_s, array_agg(source order by ord) as source,
+                   array_agg(reason order by ord) as reason, array_agg(event_id order by ord) as event_id,
+                   array_agg(tx_id order by ord) as tx_id
+              from json_to_recordset($1::text::json) as r(ord integer, account_id text, key text, fingerprint text, id text,
+                   amount bigint, currency text, destination_type text, bank_code text, bank_name text, bank_number text,
+                   bank_holder text, card_id text, provider text, connection_id text, method text, reference text, note text,
+                   descriptor text, metadata text, linger_s double precision, source text, reason text, event_id text,
+                   tx_id text)) g,
+           create_payouts(g.account_id, g.key, g.fingerprint, g.id, g.amount, g.currency, g.destination_type, g.bank_code,
+                          g.bank_name, g.bank_number, g.bank_holder, g.card_id, g.provider, g.connection_id, g.method,
+                          g.reference, g.note, g.descriptor, g.metadata, g.linger_s, g.source, g.reason, g.event_id,
+                          g.tx_id, $2) c
+"""
 
 
 async def create_payouts(pool: Pool, news: Sequence[NewPayout]) -> list[Created]:
     """Create all in one commit; one exact answer per row, in order."""
-    rows = [new.row for new in news]
-    records = await pool.fetch(
-        _CREATE,
-        [r.account_id for r in rows],
-        [n.request_key for n in news],
-        [n.fingerprint for n in news],
-        [r.id for r in rows],
-        [r.amount_minor for r in rows],
-        [r.currency for r in rows],
-        [r.destination_type for r in rows],
-        [r.bank_code for r in rows],
-        [r.bank_name for r in rows],
-        [r.bank_account_number for r in rows],
-        [r.bank_account_holder for r in rows],
-        [r.card_id for r in rows],
-        [r.provider for r in rows],
-        [r.connection_id for r in rows],
-        [r.method for r in rows],
-        [r.merchant_reference for r in rows],
-        [r.note for r in rows],
-        [r.statement_descriptor for r in rows],
-        [orjson.dumps(r.metadata).decode() if r.metadata else None for r in rows],
-        [n.linger_s for n in news],
-        [n.source for n in news],
-        [n.reason for n in news],
-        [n.event_id for n in news],
-        [n.tx_id for n in news],
-        rows[0].created_at,
-    )
+    rows = [
+        {
+            "ord": ord_,
+            "account_id": new.row.account_id,
+            "key": new.request_key,
+            "fingerprint": new.fingerprint.hex(),
+            "id": new.row.id,
+            "amount": new.row.amount_minor,
+            "currency": new.row.currency,
+            "destination_type": new.row.destination_type,
+            "bank_code": new.row.bank_code,
+            "bank_name": new.row.bank_name,
+            "bank_number": new.row.bank_account_number,
+            "bank_holder": new.row.bank_account_holder,
+            "card_id": new.row.card_id,
+            "provider": new.row.provider,
+            "connection_id": new.row.connection_id,
+            "method": new.row.method,
+            "reference": new.row.merchant_reference,
+            "note": new.row.note,
+            "descriptor": new.row.statement_descriptor,
+            "metadata": new.row.metadata,
+            "linger_s": new.linger_s,
+            "source": new.source,
+            "reason": new.reason,
+            "event_id": new.event_id,
+            "tx_id": new.tx_id,
+        }
+        for ord_, new in enumerate(news, 1)
+    ]
+    records = await pool.fetch(_CREATE, orjson.dumps(rows).decode(), news[0].row.created_at)
     answers: list[Created | None] = [None] * len(news)
     for record in records:
         answers[record["ord"] - 1] = Created(CreateOutcome(record["outcome"]), record["payout_id"])
@@ -142,7 +170,8 @@ async def list_payouts(
 async def timeline(pool: Pool, account_id: str, payout_id: str) -> list[EventRow]:
     """Every step of a payout, first to last."""
     records = await pool.fetch(
-        """select id, payout_id, seq, type, phase, status, attempt_id, source, reason, words, created_at
+        """select id, payout_id, seq, type, phase, status, attempt_id, source, reason, words, evidence,
+                  created_at
              from event where account_id = $1 and payout_id = $2 order by seq""",
         account_id,
         payout_id,

@@ -40,12 +40,15 @@ class PayoutRow:
     review_reason: str | None = None
     failure_code: str | None = None
     failure_text: str | None = None
+    failure_provider_code: str | None = None
+    failure_provider_text: str | None = None
     reference: str | None = None
     ledger_tx_id: str | None = None
     processed_at: datetime | None = None
     completed_at: datetime | None = None
     final_at: datetime | None = None
     attempt_state: AttemptState | None = None  # of the newest attempt, joined in
+    cancel_asked: bool = False  # the same
 
 
 def payout_row(record: Record) -> PayoutRow:
@@ -81,12 +84,14 @@ class AttemptRow:
     sends: int
     sent_at: datetime
     last_sent_at: datetime
+    cancel_asked: bool  # the provider is to be asked to cancel it
     # of the payout
     amount_minor: int
     currency: str
     phase: Phase
     seq: int
     review_reason: str | None
+    has_reference: bool  # a tracking number of the rail is known
     newest_attempt_id: str
     statement_descriptor: str | None
     age_s: float  # since it was first claimed for sending, by the database's clock
@@ -119,6 +124,7 @@ class EventRow:
     source: str
     reason: str
     words: dict[str, str] | None
+    evidence: str | None  # how the person who said it knows
     created_at: datetime
 
 
@@ -132,6 +138,7 @@ class ConnectionRow:
     name: str
     priority: int
     currencies: list[str]
+    rate_per_s: float | None
     settings: dict[str, Any]
     secrets_sealed: bytes = field(repr=False)
     paused_reason: str | None  # set while the pause lasts
@@ -146,7 +153,7 @@ class NoticeRow:
     digest: bytes
     id: str
     provider: str
-    body: bytes = field(repr=False)
+    body_sealed: bytes = field(repr=False)
     tries: int
     received_at: datetime
     age_s: float

@@ -7,6 +7,8 @@ from multidict import CIMultiDictProxy
 from providers.base import UnreadableNoticeError
 from providers.manual.settings import ManualSecrets, ManualSettings
 from providers.transport import Transport
+from schemas.checks import DestinationCheck, ProviderBalance, Verdict
+from schemas.destination import BankAccount
 from schemas.notice import Fact
 from schemas.order import Lookup, Order
 from schemas.report import NotSent, Progress, Report, Taken, Unclear
@@ -42,6 +44,15 @@ class ManualConnector:
         """A person cannot pay to a card token."""
         del card_id, card_fields
         return NotSent("manual connections save no cards")
+
+    async def check_destination(self, destination: BankAccount, begun: str | None = None) -> DestinationCheck:
+        """Whoever makes the transfer sees what their bank says."""
+        del destination, begun
+        return DestinationCheck(Verdict.NOT_OFFERED, reason="manual connections check no destinations")
+
+    async def balance(self) -> list[ProviderBalance] | Unclear:
+        """The bank account is the operator's own."""
+        return Unclear("not offered: manual connections have no balance that we can read")
 
 
 def connect(settings: ManualSettings, secrets: ManualSecrets, transport: Transport) -> ManualConnector:

@@ -22,6 +22,8 @@ from providers.proof import hmac_sha256_hex
 from providers.reads import each
 from providers.transport import Answer, Transport
 from providers.words import reference, translate
+from schemas.checks import DestinationCheck, ProviderBalance, Verdict
+from schemas.destination import BankAccount
 from schemas.failure import FailureCode
 from schemas.money import to_decimal_text
 from schemas.notice import AboutPayout, Fact, PayoutFact
@@ -99,6 +101,21 @@ class MollieConnector:
         """Mollie pays to the balance's bank account only."""
         del card_id, card_fields
         return NotSent("Mollie saves no cards")
+
+    async def check_destination(self, destination: BankAccount, begun: str | None = None) -> DestinationCheck:
+        """The bank account is the one that Mollie has verified for the balance."""
+        del destination, begun
+        return DestinationCheck(Verdict.NOT_OFFERED, reason="Mollie checks no destinations")
+
+    async def balance(self) -> list[ProviderBalance] | Unclear:
+        """What is available on this connection's balance; an API key may not read it (sheet section 2)."""
+        query = "" if self._testmode is None else f"?testmode={str(self._testmode).lower()}"
+        url = f"{self._settings.base_url}/v2/balances/{self._settings.balance_id}{query}"
+        answer = await self._transport.read("mollie", "get_balance", url, headers=self._headers)
+        if isinstance(answer, Answer) and answer.status == 403:
+            return Unclear("Mollie shows balances only to tokens with balances.read; an API key pays out, and cannot read them")
+        found = self._object(answer)
+        return found if isinstance(found, Unclear) else self._reader.balance(found)
 
     async def _create(self, order: Order) -> Report:
         body = self._body_of(order)

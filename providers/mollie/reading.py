@@ -8,6 +8,7 @@ from providers.answers import json_object, money_of, refusal_by_status, words_of
 from providers.mollie.tables import FAILURE_REASON, PAYOUT_STATUS, REFUSED_FIELD, RETURNED
 from providers.transport import Answer, OnUnknownWord
 from providers.words import Refusal, quote, reference, translate
+from schemas.checks import ProviderBalance
 from schemas.failure import FailureCode
 from schemas.report import Progress, RefusalCause, Refused, Report, Taken, Unclear, Words
 
@@ -56,6 +57,15 @@ class Reader:
             amount_minor=money and money[0],
             currency=money and money[1],
         )
+
+    def balance(self, balance: dict[str, Any]) -> list[ProviderBalance] | Unclear:
+        """What a balance object says can be paid out."""
+        if balance.get("id") != self.balance_id:
+            return Unclear("the answer is about another balance")
+        money = money_of(balance.get("availableAmount"))
+        if money is None:
+            return Unclear("the balance has no readable available amount")
+        return [ProviderBalance(currency=money[1], amount_minor=money[0])]
 
     def created(self, answer: Answer, refusal_http: Collection[int]) -> Report:
         """The answer to a create."""

@@ -4,23 +4,27 @@ Sends each create once (and once more when the token was refused, since then not
 batch, never invents a key, and never says "not found" of anything but a read by our own referenceId.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote as quote_path
 
 from multidict import CIMultiDictProxy
 
-from providers.answers import json_object
+from providers.answers import json_object, money_of
 from providers.base import UnreadableNoticeError
 from providers.pivot.access_token import AccessToken
+from providers.pivot.inquiry import InquiryReader
 from providers.pivot.reading import Reader, key_of, rows_of, token_refused
-from providers.pivot.rows import body_of, row_of
+from providers.pivot.rows import body_of, destination_of, destination_problem, row_of
 from providers.pivot.settings import PivotSecrets, PivotSettings
 from providers.pivot.tables import ACCEPTED, IN_PROCESS, MISSING
 from providers.proof import static_secret
 from providers.reads import each
 from providers.transport import Answer, Transport
 from providers.words import quote, reference
+from schemas.checks import DestinationCheck, ProviderBalance, Verdict
+from schemas.destination import BankAccount
 from schemas.failure import FailureCode
 from schemas.notice import AboutKey, AboutSubmission, Fact, PayoutFact
 from schemas.order import Lookup, Order
@@ -47,6 +51,7 @@ class PivotConnector:
             self._headers["x-submerchant-id"] = settings.sub_merchant_id
         self._transport = transport
         self._reader = Reader(transport.on_unknown_word, self._hide, settings.batch_atomic)
+        self._inquiries = InquiryReader(transport.on_unknown_word, self._hide)
         self._token = AccessToken(
             transport,
             f"{settings.base_url}/v1/access-token",
@@ -115,6 +120,35 @@ class PivotConnector:
         del card_id, card_fields
         return NotSent("Pivot saves no cards")
 
+    async def check_destination(self, destination: BankAccount, begun: str | None = None) -> DestinationCheck:
+        """An account inquiry (sheet section 8); one that is PENDING is read by its uuid, since each new one costs a fee."""
+        if problem := destination_problem(destination):
+            return DestinationCheck(Verdict.INVALID, reason=problem)
+        if begun is not None:
+            body = await self._read("get_inquiry", f"/v1/inquiry-account/{quote_path(begun, safe='')}")
+        else:
+            body = await self._inquire(json.dumps(destination_of(destination), separators=(",", ":")).encode())
+        return self._inquiries.check(body)
+
+    async def balance(self) -> list[ProviderBalance] | Unclear:
+        """What payouts draw on: the DISBURSEMENT wallet and no other (sheet section 3)."""
+        body = await self._read("get_balance", "/v1/payouts/balance?currency=IDR")
+        if isinstance(body, Unclear):
+            return body
+        data = body.get("data")
+        money = money_of(data.get("availableBalance")) if isinstance(data, dict) else None
+        if body.get("code") != ACCEPTED or money is None:
+            return self._not_shown(body)
+        return [ProviderBalance(currency=money[1], amount_minor=money[0])]
+
+    async def _inquire(self, body: bytes) -> dict[str, Any] | Unclear:
+        async def post(token: str) -> Answer | NotSent | Unclear:
+            headers = {**self._headers, "Authorization": f"Bearer {token}"}
+            url = f"{self._base_url}/v1/inquiry-account"
+            return await self._transport.send("pivot", "inquire_account", url, headers=headers, body=body)
+
+        return _readable(await self._with_token(post))
+
     async def _with_token(self, call: Call) -> Answer | NotSent | Unclear | Refused:
         token = await self._token.get()
         if not isinstance(token, str):
@@ -177,15 +211,7 @@ class PivotConnector:
             headers = {**self._headers, "Authorization": f"Bearer {token}"}
             return await self._transport.read("pivot", operation, f"{self._base_url}{path}", headers=headers)
 
-        match await self._with_token(get):
-            case Answer() as answer:
-                return json_object(answer)
-            case Unclear() as unclear:
-                return unclear
-            case NotSent(reason):
-                return Unclear(reason)
-            case Refused(words=words):
-                return Unclear("no access token for the read", words)
+        return _readable(await self._with_token(get))
 
     def _not_shown(self, body: dict[str, Any]) -> Unclear:
         code, text = quote(body.get("code"), limit=64), quote(body.get("message"), self._hide)
@@ -197,6 +223,19 @@ class PivotConnector:
             raise UnreadableNoticeError("a Pivot callback row without referenceId; nothing was changed")
         report = self._reader.row(row, key, submission_ref)
         return PayoutFact(AboutKey(key), report if isinstance(report, Taken) else None)
+
+
+def _readable(outcome: Answer | NotSent | Unclear | Refused) -> dict[str, Any] | Unclear:
+    """The object that a call other than a create answered with."""
+    match outcome:
+        case Answer() as answer:
+            return json_object(answer)
+        case Unclear() as unclear:
+            return unclear
+        case NotSent(reason):
+            return Unclear(reason)
+        case Refused(words=words):
+            return Unclear("no access token for the read", words)
 
 
 def _total_pages(body: dict[str, Any]) -> int:

@@ -1,7 +1,7 @@
 """What the gateway may rely on with Pivot. Fact numbers (V-n) are those of the Pivot sheet."""
 
 from providers.pivot.channels import CHANNEL_CODES
-from schemas.contract import DAY_S, AmountRule, Contract, KeyFormat, Proof
+from schemas.contract import DAY_S, HOUR_S, AmountRule, Contract, KeyFormat, Proof
 from schemas.destination import DestinationType
 
 DESCRIPTION_PATTERN = r"[A-Za-z0-9]{1,20}"  # sheet section 4
@@ -21,8 +21,17 @@ CONTRACT = Contract(
     # repetition is refused as existing, never paid. Ten years stands for "for ever" and stays a number that SQL takes.
     replay_window_s=3650 * DAY_S,
     find_by_key=True,
+    checks_destination=True,
+    reads_balance=True,
     visibility_s=120.0,  # ours: an answer can time out after 60 s (sheet section 2), and the same again for safety
     return_window_s=7 * DAY_S,  # ours: nothing is documented about money coming back (V-5)
+    # V-10: a payout balance that is too low is no error at Pivot. The payout waits in silence, and may be paid at any time.
+    pending_alarm_s=HOUR_S,
+    pending_advice=(
+        "If Pivot calls it APPROVED or PENDING, the payout balance (or the master wallet, for the fee) is too low: top it up, "
+        "then retry or cancel it in Pivot's dashboard under Local Payout > Need Action > Waiting for Top Up. "
+        "Do not pay it in another way meanwhile."
+    ),
     submit_timeout_s=120.0,  # token, submit, and both again when the token was refused
     rate_per_s=5.0,  # V-2
     countries=frozenset({"ID"}),

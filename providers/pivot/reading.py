@@ -16,6 +16,7 @@ from providers.pivot.tables import (
     FAILURE_REASON,
     FIELD_REFUSAL,
     IN_PROGRESS,
+    MISSING,
     REQUEST_STATUS,
     ROW_STATUS,
 )
@@ -27,7 +28,7 @@ from schemas.order import Order
 from schemas.report import Progress, RefusalCause, Refused, Report, Taken, Unclear, Words
 
 _ROW_INDEX = re.compile(r"payouts[\[.](\d{1,4})")
-_ROW_AT_FAULT = frozenset({"field_format_invalid", "field_required"})
+_ROW_AT_FAULT = frozenset({"field_format_invalid", "field_required", MISSING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,9 @@ class Reader:
         echoed = row.get("channelInformation")
         sent = order.destination
         if isinstance(sent, BankAccount) and isinstance(echoed, dict):
-            wrong = echoed.get("accountNumber", sent.bank_account_number) != sent.bank_account_number
-            if wrong or row.get("channelCode", sent.bank_code) != sent.bank_code:
+            # A row that named a check may be echoed with these fields empty: it said nothing else than we did.
+            wrong = (echoed.get("accountNumber") or sent.bank_account_number) != sent.bank_account_number
+            if wrong or (row.get("channelCode") or sent.bank_code) != sent.bank_code:
                 return Unclear("accepted, but the echo names another destination", submission_ref=submission_ref)
         # The echo's rows carry no status (section 4): the request's own says how far they are.
         return self.row({**row, "status": None}, order.key, submission_ref, request_status or "")

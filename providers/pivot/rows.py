@@ -24,25 +24,30 @@ def row_of(order: Order) -> Row | Refused:
     destination = order.destination
     if not isinstance(destination, BankAccount):
         return _unsent(FailureCode.INVALID_DESTINATION, "Pivot pays to bank accounts only")
-    if problem := _destination_problem(destination):
+    if problem := destination_problem(destination):
         return _unsent(FailureCode.INVALID_DESTINATION, problem)
     if order.description is not None and not re.fullmatch(DESCRIPTION_PATTERN, order.description):
         return _unsent(FailureCode.REJECTED_BY_PROVIDER, "Pivot takes 1 to 20 letters and digits as statement descriptor")
     value = _whole_rupiah(order)
     if value is None:
         return _unsent(FailureCode.AMOUNT_NOT_ALLOWED, "Pivot pays positive amounts of whole IDR only")
-    row: Row = {
-        "referenceId": order.key,
-        "channelCode": destination.bank_code,
-        "channelInformation": {
-            "accountNumber": destination.bank_account_number,
-            "accountName": destination.bank_account_holder,
-        },
-        "amount": {"value": value, "currency": CURRENCY},
-    }
+    # V-11: a row names a check that was made of its account, or the account; never both.
+    named = destination_of(destination) if order.destination_ref is None else {"inquiryId": order.destination_ref}
+    row: Row = {"referenceId": order.key, **named, "amount": {"value": value, "currency": CURRENCY}}
     if order.description is not None:
         row["description"] = order.description
     return row
+
+
+def destination_of(account: BankAccount) -> Row:
+    """The account in Pivot's fields, as in an inquiry."""
+    return {
+        "channelCode": account.bank_code,
+        "channelInformation": {
+            "accountNumber": account.bank_account_number,
+            "accountName": account.bank_account_holder,
+        },
+    }
 
 
 def body_of(rows: Sequence[Row]) -> bytes:
@@ -50,7 +55,8 @@ def body_of(rows: Sequence[Row]) -> bytes:
     return json.dumps({"payouts": list(rows)}, separators=(",", ":")).encode()
 
 
-def _destination_problem(account: BankAccount) -> str | None:
+def destination_problem(account: BankAccount) -> str | None:
+    """Why Pivot cannot be asked about this account, or pay it."""
     if account.bank_code not in CHANNEL_CODES:
         return "the bank code is not one of Pivot's channel codes"
     if len(account.bank_account_holder) > MAX_HOLDER:

@@ -1,6 +1,7 @@
 """Pivot's words and codes, as tables. Sources are sections of the Pivot sheet; V-n are its numbered assumptions."""
 
 from providers.words import NotProof, Refusal, Said, Table
+from schemas.checks import Verdict
 from schemas.failure import FailureCode
 from schemas.report import Progress, RefusalCause
 
@@ -68,7 +69,8 @@ CREATE_CODE: Table[Refusal | NotProof] = Table(
         "unsupported_channel_code": Refusal(FailureCode.INVALID_DESTINATION, about_row=True),
         "balance_insufficient": Refusal(FailureCode.INSUFFICIENT_PROVIDER_FUNDS),  # rare: usually 00 and then PENDING
         "daily_payout_limit_exceeded": Refusal(FailureCode.REJECTED_BY_PROVIDER),  # the merchant's limit
-        # Speaks of an inquiry or a payout id; a create of ours carries neither, so the address is wrong.
+        # Speaks of a payout id, which a create of ours does not carry, so the address is wrong; or of an inquiry that a row
+        # names: see FIELD_REFUSAL.
         MISSING: Refusal(FailureCode.CONFIGURATION, RefusalCause.CONNECTION),
         # Section 9: a request id or a referenceId of ours is there already, so it may have been accepted: find it.
         "resource_already_exists": NotProof("the key exists at Pivot already; only a read can tell what became of it"),
@@ -78,13 +80,31 @@ CREATE_CODE: Table[Refusal | NotProof] = Table(
     },
 )
 
-# Refines the two field codes: which of our fields was named (last part of the path).
+# Refines the codes that name a field: which of ours it was (last part of the path).
 FIELD_REFUSAL: dict[str, Refusal] = {
     "accountNumber": Refusal(FailureCode.INVALID_DESTINATION, RefusalCause.RECIPIENT, about_row=True),
     "accountName": Refusal(FailureCode.INVALID_DESTINATION, RefusalCause.RECIPIENT, about_row=True),
     "channelCode": Refusal(FailureCode.INVALID_DESTINATION, about_row=True),
     "value": Refusal(FailureCode.AMOUNT_NOT_ALLOWED, about_row=True),
     "amount": Refusal(FailureCode.AMOUNT_NOT_ALLOWED, about_row=True),
+    # The check that the row named is gone or not ours (resource_missing), not the account: nothing was processed, and the
+    # payout's next attempt names the account itself.
+    "inquiryId": Refusal(FailureCode.REJECTED_BY_PROVIDER, RefusalCause.ALONE, about_row=True),
 }
 
-TABLES = (REQUEST_STATUS, ROW_STATUS, FAILURE_REASON, CREATE_CODE)
+# Section 8, `inquiryResult.status`.
+INQUIRY_STATUS = Table(
+    "pivot",
+    "inquiry status",
+    {
+        "VALID": Verdict.VALID,
+        "WARNING": Verdict.WARNING,  # the account exists, its holder has another name at the bank
+        "INVALID": Verdict.INVALID,  # "Account number not found."
+        "PENDING": Verdict.PENDING,
+    },
+)
+
+# Fields of ours that an inquiry can refuse as they are: a payout to them would be refused in the same way.
+UNPAYABLE = frozenset({("unsupported_channel_code", "channelCode"), ("field_format_invalid", "accountNumber")})
+
+TABLES = (REQUEST_STATUS, ROW_STATUS, FAILURE_REASON, CREATE_CODE, INQUIRY_STATUS)

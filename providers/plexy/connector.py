@@ -20,6 +20,8 @@ from providers.proof import static_secret
 from providers.reads import each
 from providers.transport import Answer, Transport
 from providers.words import reference
+from schemas.checks import DestinationCheck, ProviderBalance, Verdict
+from schemas.destination import BankAccount
 from schemas.failure import FailureCode
 from schemas.notice import AboutPayout, CardSavedFact, Fact, PayoutFact
 from schemas.order import CardToken, Lookup, Order
@@ -99,6 +101,15 @@ class PlexyConnector:
         customer = None if isinstance(answer, Unclear) else reference(plain(answer.get("customerId")))
         return Taken(Progress.PENDING, provider_ref=customer)
 
+    async def check_destination(self, destination: BankAccount, begun: str | None = None) -> DestinationCheck:
+        """Saving a card is no check either: it only makes a token (sheet section 3)."""
+        del destination, begun
+        return DestinationCheck(Verdict.NOT_OFFERED, reason="Plexy checks no destinations")
+
+    async def balance(self) -> list[ProviderBalance] | Unclear:
+        """No endpoint is known (X-13)."""
+        return Unclear("not offered: Plexy shows no balance")
+
     async def _pay(self, order: Order) -> Report:
         body = self._body_of(order)
         if isinstance(body, Refused):
@@ -141,16 +152,17 @@ class PlexyConnector:
 
 
 def _card_saved(token: object, data: dict[str, Any]) -> CardSavedFact:
-    card_id, known_token = plain(data.get("externalUserId")), reference(token)
-    if not isinstance(card_id, str) or known_token is None:  # X-10b: without our id a person has to match it
-        raise UnreadableNoticeError("a saved card without our id or with an unreadable token; nothing was changed")
+    card_id, known_token = reference(plain(data.get("externalUserId"))), reference(token)
+    customer_ref = reference(plain(data.get("customerId")))
+    if (card_id is None and customer_ref is None) or known_token is None:  # X-10b: by our id, else by theirs, else by a person
+        raise UnreadableNoticeError("a saved card that names nobody or has an unreadable token; nothing was changed")
     brand, last4 = plain(data.get("brand")), plain(data.get("last4"))
     return CardSavedFact(
         card_id,
         known_token,
         brand=reference(brand),
         last4=last4 if isinstance(last4, str) and last4.isascii() and last4.isdigit() and len(last4) == 4 else None,
-        customer_ref=reference(plain(data.get("customerId"))),
+        customer_ref=customer_ref,
     )
 
 

@@ -31,6 +31,10 @@ def iso_offset(at_ms: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(at_ms // 1000))
 
 
+def iso_millis(at_ms: int) -> str:
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at_ms // 1000))}.{at_ms % 1000:03d}Z"
+
+
 def iso_micros(at_us: int) -> str:
     seconds, micros = divmod(at_us, 1_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{micros:06d}Z"

@@ -1,48 +1,7 @@
 """The control surface under `/_sandbox/{provider}`: set up merchants, order misbehaviour, look at the money.
 
-For tests and demos on loopback. Not part of any provider's API, and the gateway never calls it.
-
-    POST   merchants          create, or update when the given credentials exist; answers the credentials.
-                              plexy  {apiKey, webhookUrl, webhookToken, balance}
-                              mollie {apiKey, webhookUrl, webhookSecret | webhookSecrets[1..2],
-                                      balances: [{id, currency, available, status, bankAccount, mode}]}
-                              pivot  {merchantId, merchantSecret, callbackUrl, callbackApiKey, balance}
-                              What is missing is made up. Amounts: plexy tenge, pivot rupiah, mollie "10.00".
-    GET    merchants          what exists, without secrets, with the balances of this moment
-    GET    ledger             {lines: [{n, at, kind: sent|returned, merchant, providerRef, ourRef, otherRefs, amount,
-                              currency, destination, effect}], next}; `?after=N&limit=`
-    GET    ledger/summary     {lines, sent, returned, sums: {currency: {sent, returned}}, doublePayments, repeatedOtherRefs};
-                              `doublePayments` lists each `ourRef` that was sent more than once: [{merchant, ourRef,
-                              count, lines}]
-    GET    settings           PATCH settings {name: value, ...}; null = back to the default. Holds for payouts made
-                              from then on, and survives a restart.
-    POST   faults             {operation, kind, when: before|after, times, probability, match: {contains}, params}
-                              -> {id}; GET faults with `hits`; DELETE faults; DELETE faults/{id}
-    POST   payouts/{ref}/advance   {to, reason, hold}: the provider's own status word, now, with money and webhook;
-                              `ref` is the provider's id or our reference. A state that is not final goes on by itself
-                              unless `hold` is true.
-    GET    requests           {total, operations, answers, requests: [{n, at, method, path, operation,
-                              idempotencyKey, status, fault}]}; `?limit=`
-    GET    deliveries         {waiting, counts, deliveries: [{id, at, ref, event, attempt, status, outcome, forged}]}
-    POST   reset              forget everything of this provider, money and settings too
-
-Fault kinds for an operation (or "*"), with their params. `before`: nothing happened yet; `after`: the effect is real
-and only the answer is spoilt.
-
-    refuse              the provider's own refusal; params as the provider's `refusal_answer` says
-    drop                the connection is cut without an answer
-    hang                {ms}: silence, then cut (default: a day)
-    half_body           the headers promise more than comes
-    wrong_content_type  {status}: an HTML page
-    status              {status, headers, body}: without `body` the provider's own error body
-    slow                {ms}: late, but right
-    redirect            {status, location}: 307
-    not_found_for       {ms}: on a read operation: a payout younger than this is not known (`when` does not matter)
-
-Fault kinds for operation "webhook" (`match.contains` looks into the webhook's body, for before_answer into the create):
-
-    never, twice, late {ms}, before_answer (the payout runs to its end and its webhooks arrive before the create
-    answers), forged (wrong proof, sent once), invented_status
+Not part of any provider's API, and the gateway never calls it. The README tells what each call takes and answers;
+`_CALLS` at the end lists them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -53,7 +12,10 @@ from aiohttp import web
 from pydantic import BaseModel, Field, ValidationError
 
 from providers.sandbox.base import ControlError, Sandbox, reply
-from providers.sandbox.faults import ANY, WEBHOOK, Fault
+from providers.sandbox.faults import ANY, WEBHOOKS, Fault, Script
+from providers.sandbox.orders import FAULT_HEADER, SCENARIO_HEADER
+from providers.sandbox.scenarios import BY_NAME, SCENARIOS, Choice
+from providers.sandbox.steps import KINDS
 
 _PAGE = 1000
 
@@ -110,35 +72,100 @@ async def _patch_settings(sandbox: Sandbox[Any], request: web.Request) -> Any:
 
 
 def _operations(sandbox: Sandbox[Any]) -> set[str]:
-    return {WEBHOOK, ANY}.union(*((route.operation, *route.operations) for route in sandbox.routes()))
+    return {WEBHOOKS, ANY}.union(*((route.operation, *route.operations) for route in sandbox.routes()))
+
+
+def _check_operation(sandbox: Sandbox[Any], operation: str) -> None:
+    known = _operations(sandbox)
+    if operation not in known:
+        raise ControlError(f"operation must be one of {', '.join(sorted(known))}")
 
 
 async def _add_fault(sandbox: Sandbox[Any], request: web.Request) -> Any:
     fault = Fault.model_validate(await _body(request))
-    known = _operations(sandbox)
-    if fault.operation not in known:
-        raise ControlError(f"operation must be one of {', '.join(sorted(known))}")
+    _check_operation(sandbox, fault.operation)
     return {"id": sandbox.faults.add(fault)}
 
 
+async def _add_script(sandbox: Sandbox[Any], request: web.Request) -> Any:
+    script = Script.model_validate(await _body(request))
+    _check_operation(sandbox, script.operation)
+    return {"id": sandbox.faults.add_script(script)}
+
+
 async def _faults(sandbox: Sandbox[Any], _request: web.Request) -> Any:
-    return {"faults": sandbox.faults.show()}
+    return sandbox.faults.show()
 
 
-async def _clear_faults(sandbox: Sandbox[Any], _request: web.Request) -> Any:
-    sandbox.faults.clear()
-    return {"faults": []}
+async def _fault_kinds(sandbox: Sandbox[Any], _request: web.Request) -> Any:
+    kinds = [
+        {
+            "kind": name,
+            "tells": kind.tells,
+            "touches": sorted(kind.touches),
+            "params": sorted(kind.params),
+            "bareValue": kind.value or None,
+            "when": [kind.when] if kind.fixed else ["before", "after"],
+        }
+        for name, kind in KINDS.items()
+    ]
+    return {"operations": sorted(_operations(sandbox)), "header": FAULT_HEADER, "kinds": kinds}
+
+
+async def _behave(sandbox: Sandbox[Any], _request: web.Request) -> Any:
+    sandbox.behave()
+    return {"faults": [], "scripts": []}
 
 
 async def _remove_fault(sandbox: Sandbox[Any], request: web.Request) -> Any:
     if not sandbox.faults.remove(request.match_info["id"]):
-        raise ControlError("there is no fault with this id")
-    return {"faults": sandbox.faults.show()}
+        raise ControlError("there is no fault or script with this id")
+    return sandbox.faults.show()
+
+
+class Seed(BaseModel, extra="forbid"):
+    seed: int
+
+
+async def _reseed(sandbox: Sandbox[Any], request: web.Request) -> Any:
+    sandbox.faults.reseed(f"{Seed.model_validate(await _body(request)).seed}/{sandbox.name}")
+    return {"seed": sandbox.faults.seed}
+
+
+async def _scenarios(sandbox: Sandbox[Any], _request: web.Request) -> Any:
+    lines = [
+        {
+            "name": scenario.name,
+            "tells": scenario.tells,
+            "amount": sandbox.scenario_amount(scenario.number),
+            "alsoBy": sandbox.also_by.get(scenario.name),
+        }
+        for scenario in SCENARIOS
+        if sandbox.offers(scenario)
+    ]
+    return {"header": SCENARIO_HEADER, "scenarios": lines, "chosen": sandbox.choices.show()}
+
+
+async def _choose(sandbox: Sandbox[Any], request: web.Request) -> Any:
+    choice = Choice.model_validate(await _body(request))
+    if not sandbox.offers(BY_NAME[choice.name]):
+        raise ControlError(f"this provider cannot express {choice.name}")
+    sandbox.choices.add(choice)
+    return {"chosen": sandbox.choices.show()}
+
+
+async def _unchoose(sandbox: Sandbox[Any], _request: web.Request) -> Any:
+    sandbox.choices.clear()
+    return {"chosen": []}
 
 
 async def _advance(sandbox: Sandbox[Any], request: web.Request) -> Any:
     order = Advance.model_validate(await _body(request))
     return sandbox.advance(request.match_info["ref"], order.to, order.reason, hold=order.hold)
+
+
+async def _make_payout(sandbox: Sandbox[Any], request: web.Request) -> Any:
+    return sandbox.make_payout(await _body(request))
 
 
 async def _requests(sandbox: Sandbox[Any], request: web.Request) -> Any:
@@ -163,9 +190,16 @@ _CALLS: tuple[tuple[str, str, Call], ...] = (
     ("PATCH", "settings", _patch_settings),
     ("POST", "faults", _add_fault),
     ("GET", "faults", _faults),
-    ("DELETE", "faults", _clear_faults),
+    ("GET", "faults/kinds", _fault_kinds),
+    ("DELETE", "faults", _behave),
     ("DELETE", "faults/{id}", _remove_fault),
+    ("POST", "scripts", _add_script),
+    ("POST", "seed", _reseed),
+    ("GET", "scenarios", _scenarios),
+    ("POST", "scenarios", _choose),
+    ("DELETE", "scenarios", _unchoose),
     ("POST", "payouts/{ref}/advance", _advance),
+    ("POST", "payouts", _make_payout),
     ("GET", "requests", _requests),
     ("GET", "deliveries", _deliveries),
     ("POST", "reset", _reset),

@@ -18,16 +18,20 @@ from providers.pivot.sandbox import PivotSandbox
 from providers.plexy.sandbox import PlexySandbox
 from providers.sandbox import control
 from providers.sandbox.base import Route, Sandbox, reply
+from providers.sandbox.listener import LISTENER, Listener, unreachable
 from providers.sandbox.spoil import CLOSING
+from providers.xendit.sandbox import XenditSandbox
 
 SANDBOXES: dict[str, type[Sandbox[Any]]] = {
     "plexy": PlexySandbox,
     "mollie": MollieSandbox,
     "pivot": PivotSandbox,
+    "xendit": XenditSandbox,
 }
 
 RUNNING = web.AppKey("running", dict)
 
+_README = Path(__file__).with_name("README.md")
 _MAX_BODY_BYTES = 8 * 1024 * 1024  # a Pivot batch has up to 1,000 rows
 
 log = logging.getLogger(__name__)
@@ -50,6 +54,8 @@ def build_app(
         app.router.add_route("*", f"/{name}/{{path:.*}}", _handler(sandbox, lost))
         control.mount(app, sandbox)
     app.router.add_get("/_sandbox", _overview)
+    app.router.add_get("/_sandbox/docs", _docs)
+    app.router.add_post("/_sandbox/unreachable", unreachable)
     app.cleanup_ctx.append(_life)
     app.on_shutdown.append(_close)
     return app
@@ -66,19 +72,18 @@ async def serve(
     on_ready: Callable[[int], None] | None = None,
 ) -> None:
     """Run until cancelled. `on_ready` gets the port really bound (useful with port 0)."""
-    runner = web.AppRunner(
-        build_app(data_dir, speed=speed, seed=seed, providers=providers), access_log=None, shutdown_timeout=2.0
-    )
+    app = build_app(data_dir, speed=speed, seed=seed, providers=providers)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    listener = app[LISTENER] = Listener(runner, host, port)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
-        bound_port = runner.addresses[0][1]
+        bound_port = await listener.start()
         log.info("sandboxes listen on %s:%d", host, bound_port)
         if on_ready is not None:
             on_ready(bound_port)
         await asyncio.Event().wait()
     finally:
+        await listener.stop()
         await runner.cleanup()
 
 
@@ -98,7 +103,13 @@ def _not_found(sandbox: Sandbox[Any]) -> Callable[[web.Request], Awaitable[web.R
 
 async def _overview(request: web.Request) -> web.Response:
     running = request.app[RUNNING]
-    return reply({"providers": sorted(running)})
+    return reply({"providers": sorted(running), "docs": "/_sandbox/docs"})
+
+
+async def _docs(_request: web.Request) -> web.Response:
+    if not _README.exists():
+        return reply({"error": "this installation came without the README of the sandboxes"}, 404)
+    return web.Response(text=_README.read_text(encoding="utf-8"), content_type="text/markdown")
 
 
 async def _life(app: web.Application) -> AsyncIterator[None]:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import aiohttp
@@ -17,11 +17,14 @@ import orjson
 from multidict import CIMultiDict
 
 from providers.sandbox.clock import Schedule, iso_micros, now_ms
-from providers.sandbox.faults import Fault, FaultPlan
 from providers.sandbox.journal import Journal
+from providers.sandbox.steps import Step
 
 _AT_ONCE = 32
 _KEPT = 1000
+_LATE_MS = 5000
+_FOREVER_MS = 24 * 3600 * 1000
+_AFTER_FORGERY_MS = 20  # so that the forgery is there first
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +40,22 @@ class RetryPolicy:
 @dataclass(slots=True)
 class Delivery:
     id: str
-    merchant: str
+    merchant: str  # whose address and secret: a merchant, or a subscription of one
     ref: str
     event: str
     body: str
     due_ms: int
     attempts: int = 0
     forged: bool = False
+    held: bool = False  # until the payout's next event has been sent
+    frees: list[str] = field(default_factory=list)  # the ones that are held until this one has been sent
 
 
 class Sender(Protocol):
     """What the courier asks of a sandbox."""
+
+    @property
+    def retry_policy(self) -> RetryPolicy: ...
 
     @property
     def speed(self) -> float: ...
@@ -62,27 +70,39 @@ class Sender(Protocol):
         """The same webhook with a status word that no documentation knows."""
         ...
 
+    def misquote(self, text: str, field: str) -> str: ...
+
+    def webhook_steps(self, ref: str, text: str) -> list[Step]:
+        """How this webhook is to go wrong."""
+        ...
+
+    def retries(self, status: int | None) -> bool: ...
+
+    def gave_up(self, merchant: str) -> None: ...
+
 
 class Courier:
-    def __init__(self, journal: Journal, schedule: Schedule, faults: FaultPlan, policy: RetryPolicy, sender: Sender) -> None:
+    def __init__(self, journal: Journal, schedule: Schedule, sender: Sender) -> None:
         self._table = journal.table("delivery", Delivery)
         self._schedule = schedule
-        self._faults = faults
-        self._policy = policy
         self._sender = sender
         self._session: aiohttp.ClientSession | None = None
         self._ready: deque[str] = deque()
         self._busy: dict[str, asyncio.Event] = {}
         self._workers: set[asyncio.Task[None]] = set()
         self._made = 0
+        self._held: dict[tuple[str, str], list[str]] = {}  # (receiver, payout) -> deliveries that wait for a later one
         self._log: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._counts: Counter[str] = Counter()
 
     def start(self, session: aiohttp.ClientSession) -> None:
         self._session = session
+        freed = {one for delivery in self._table.rows.values() for one in delivery.frees}
         for delivery in self._table.rows.values():
             self._made = max(self._made, int(delivery.id.rpartition("_")[2]))
             self._schedule.add(delivery.due_ms, self._due, delivery.id)
+            if delivery.held and delivery.id not in freed:
+                self._held.setdefault((delivery.merchant, delivery.ref), []).append(delivery.id)
 
     async def stop(self) -> None:
         for worker in list(self._workers):
@@ -94,17 +114,25 @@ class Courier:
     def forget(self) -> None:
         """Drop what waits and what was noted (the journal's table is emptied by its owner)."""
         self._ready.clear()
+        self._held.clear()
         self._log.clear()
         self._counts.clear()
 
-    def post(self, merchant: str, ref: str, event: str, body: dict[str, Any], after_ms: int = 0) -> None:
-        """Queue one event, unless a fault wants it otherwise."""
-        fault = self._faults.for_webhook(orjson.dumps(body).decode()) if self._faults.any else None
-        if fault is not None and fault.kind == "invented_status":
-            body = self._sender.invent(body)
+    def post(self, merchant: str, ref: str, event: str, body: dict[str, Any], after_ms: int = 0, *, more: bool = False) -> None:
+        """Queue one event, unless a step wants it otherwise. `more`: the payout is sure to have another one."""
         text = orjson.dumps(body).decode()
-        due_ms = now_ms() + after_ms + _late_ms(fault)
-        for _ in range(_copies(fault)):
+        steps = {step.kind: step.params for step in self._sender.webhook_steps(ref, text)}
+        if "invented_status" in steps:
+            text = orjson.dumps(self._sender.invent(body)).decode()
+        if "wrong_echo" in steps:
+            text = self._sender.misquote(text, steps["wrong_echo"].get("field", "amount"))
+        due_ms = now_ms() + after_ms + int(steps.get("late", {"ms": 0}).get("ms", _LATE_MS))
+        patience_ms = steps["out_of_order"].get("ms", _FOREVER_MS if more else None) if "out_of_order" in steps else None
+        earlier = self._held.pop((merchant, ref), [])  # only one waits: this one goes out and frees it
+        held = patience_ms is not None and not earlier
+        if held:
+            due_ms += int(patience_ms or 0)
+        for wait_ms, forged in _copies(steps):
             self._made += 1
             delivery = Delivery(
                 id=f"dlv_{self._made}",
@@ -112,19 +140,34 @@ class Courier:
                 ref=ref,
                 event=event,
                 body=text,
-                due_ms=due_ms,
-                forged=fault is not None and fault.kind == "forged",
+                due_ms=due_ms + wait_ms,
+                forged=forged,
+                held=held,
+                frees=earlier,
             )
+            earlier = []
             self._table.add(delivery.id, delivery)
-            self._schedule.add(due_ms, self._due, delivery.id)
+            self._schedule.add(delivery.due_ms, self._due, delivery.id)
+            if held:
+                self._held.setdefault((merchant, ref), []).append(delivery.id)
+        self._free(earlier)  # not empty: this one is never sent
+
+    def _free(self, held: list[str]) -> None:
+        """A later event of the payout is out: now the earlier ones may follow."""
+        for delivery_id in held:
+            if delivery_id in self._table.rows:
+                delivery = self._table.change(delivery_id, held=False, due_ms=now_ms())
+                self._schedule.add(delivery.due_ms, self._due, delivery_id)
 
     async def send_now(self, ref: str) -> None:
         """Deliver all that waits for this payout before returning: the webhook that overtakes the answer."""
-        for delivery in [d for d in self._table.rows.values() if d.ref == ref]:
-            if delivery.id in self._busy:  # a worker was quicker
-                await self._busy[delivery.id].wait()
-            else:
-                await self._attempt(delivery.id)
+        while waiting := [d for d in self._table.rows.values() if d.ref == ref and not d.attempts]:
+            waiting.sort(key=lambda delivery: delivery.held)
+            for delivery in waiting:
+                if delivery.id in self._busy:  # a worker was quicker
+                    await self._busy[delivery.id].wait()
+                else:
+                    await self._attempt(delivery.id)
 
     def show(self, limit: int) -> dict[str, Any]:
         waiting = len(self._table.rows)
@@ -159,13 +202,16 @@ class Courier:
             self._busy.pop(delivery_id).set()
         if delivery_id in self._table.rows:  # a reset may have come between
             self._settle(delivery, status)
+        self._free(delivery.frees)
+        if delivery.held:  # nothing came after it in time
+            self._held.pop((delivery.merchant, delivery.ref), None)
 
     async def _call(self, url: str, delivery: Delivery) -> int | None:
         if self._session is None:
             return None
         body = delivery.body.encode()
         headers = self._sender.prove(delivery.merchant, body, forged=delivery.forged)
-        timeout = aiohttp.ClientTimeout(total=self._policy.timeout_s)
+        timeout = aiohttp.ClientTimeout(total=self._sender.retry_policy.timeout_s)
         try:
             async with self._session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False) as answer:
                 return answer.status
@@ -174,8 +220,9 @@ class Courier:
 
     def _settle(self, delivery: Delivery, status: int | None) -> None:
         attempts = delivery.attempts + 1
-        accepted = status is not None and self._policy.accepted(status)
-        again = not (accepted or delivery.forged or attempts > len(self._policy.waits_s)) and self._policy.retried(status)
+        accepted = status is not None and self._sender.retry_policy.accepted(status)
+        waits_s = self._sender.retry_policy.waits_s
+        again = not (accepted or delivery.forged or attempts > len(waits_s)) and self._sender.retries(status)
         outcome = "accepted" if accepted else "again" if again else "given_up"
         self._counts[outcome] += 1
         self._log.append(
@@ -192,15 +239,21 @@ class Courier:
         )
         if not again:
             self._table.remove(delivery.id)
+            if not accepted and not delivery.forged:
+                self._sender.gave_up(delivery.merchant)
             return
-        due_ms = now_ms() + int(self._policy.waits_s[attempts - 1] * 1000 / self._sender.speed)
+        due_ms = now_ms() + int(waits_s[attempts - 1] * 1000 / self._sender.speed)
         self._table.change(delivery.id, attempts=attempts, due_ms=due_ms)
         self._schedule.add(due_ms, self._due, delivery.id)
 
 
-def _copies(fault: Fault | None) -> int:
-    return {"never": 0, "twice": 2}.get(fault.kind, 1) if fault is not None else 1
-
-
-def _late_ms(fault: Fault | None) -> int:
-    return int(fault.params.get("ms", 5000)) if fault is not None and fault.kind == "late" else 0
+def _copies(steps: dict[str, dict[str, Any]]) -> list[tuple[int, bool]]:
+    """What is sent of one event: how much later each copy goes, and whether it is a forgery."""
+    if "never" in steps:
+        return []
+    copies = [(0, True)] if "forged" in steps else []
+    if "forged" not in steps or steps["forged"].get("extra"):
+        copies.append((_AFTER_FORGERY_MS if copies else 0, False))
+    if "twice" in steps:
+        copies.append((int(steps["twice"].get("ms", 0)), False))
+    return copies

@@ -1,5 +1,6 @@
 """Asking the gateway over a real socket. Every answer that comes by here is held against `schemas.answers`."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -14,6 +15,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from gateway.api.operations import OPERATIONS, Operation
+from gateway.sealing import connection_place
+from gateway.store import accounts
 from schemas.answers import Envelope
 from schemas.ids import REQUEST, is_id
 
@@ -128,11 +131,34 @@ def sign(shop, method, path, body=b"", *, key=None, at=None, secret=None, key_id
     }
 
 
+async def secrets_of(world, connection_id) -> dict[str, Any]:
+    """What is sealed of a connection, opened as the gateway does it."""
+    gateway = world.gateways[0]
+    row = await accounts.find_connection(gateway.pool, connection_id)
+    return json.loads(gateway.seal.open(row.secrets_sealed, connection_place(row.account_id, row.id)))
+
+
+TABLES = ("account", "payout", "request_key", "attempt", "event", "report", "ledger_entry", "ledger_credit", "balance", "card",
+          "notice", "api_key")  # fmt: skip
+_EVERYTHING = " union all ".join(
+    f"select '{table}' as name, coalesce(string_agg(r::text, chr(10) order by r::text), '') as rows from {table} r"
+    for table in TABLES
+)
+
+
 async def everything(pool) -> dict[str, str]:
     """All that is written down for merchants, row by row: equal before and after means that nothing was done."""
-    tables = ("account", "payout", "request_key", "attempt", "event", "report", "ledger_entry", "ledger_credit", "balance",
-              "card", "notice", "api_key")  # fmt: skip
-    return {
-        table: await pool.fetchval(f"select coalesce(string_agg(r::text, chr(10) order by r::text), '') from {table} r")
-        for table in tables
-    }
+    return {record["name"]: record["rows"] for record in await pool.fetch(_EVERYTHING)}
+
+
+_MOVING = """select (select count(*) from payout where phase = 'queued') + (select count(*) from card where state = 'saving')
+    + (select count(*) from notice where state = 'new') + (select count(*) from attempt a where state = 'sending' or
+       not exists (select from report r where r.account_id = a.account_id and r.attempt_id = a.id))"""
+
+
+async def at_rest(pool) -> dict[str, str]:
+    """Everything, once the loops have nothing left to do; for worlds where no provider is still at work."""
+    async with asyncio.timeout(10):
+        while await pool.fetchval(_MOVING):
+            await asyncio.sleep(0.01)
+    return await everything(pool)

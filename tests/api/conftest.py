@@ -25,16 +25,15 @@ def pytest_collection_modifyitems(items):
 
 @contextlib.asynccontextmanager
 async def new_world(postgres, folder):
-    """A world over a migrated database of its own, without a gateway yet."""
+    """A world over a migrated database of its own, without a gateway yet. The database goes when its server goes."""
     name = f"api_{next(_numbers)}"
     admin = await asyncpg.connect(postgres.dsn)
     try:
         await admin.execute(f"create database {name} template template_gateway strategy file_copy")
-        async with World(postgres.dsn_of(name), folder) as world:
-            yield world
-        await admin.execute(f"drop database {name} with (force)")
     finally:
         await admin.close()
+    async with World(postgres.dsn_of(name), folder) as world:
+        yield world
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,10 +1,12 @@
 """Bad input, as one table after the other: the envelope with code, field and a sentence each time, and nothing done."""
 
 import asyncio
+import gzip
 import json
 import re
 import time
 import uuid
+import zlib
 
 import pytest
 import pytest_asyncio
@@ -15,12 +17,13 @@ from gateway.settings import Role
 from gateway.store import accounts
 from schemas.money import MAX_AMOUNT_MINOR
 from schemas.requests import CreatePayout
-from tests.api.asking import NEW, PAYOUTS, ask, everything, headers_of, sign
+from tests.api.asking import PAYOUTS, ask, at_rest, everything, sign
 from tests.flows.world import BANK
 
 GOOD = {"amount": 150_000_00, "currency": "IDR", **BANK}
 ENTRIES = "/api/v1/ledger/entries"
 CREDITS = "/api/v1/ledger/credits"
+BODY = json.dumps(GOOD).encode()
 INVALID = "validation_error"
 MISSING = object()
 MALFORMED = "\n", "\x00", "\x1b[31m", "\x7f", "\u202e", "\u2028", "\u200b", "\ufeff", " ", ""
@@ -66,10 +69,7 @@ async def nothing_is_done(world, shop, neighbour, request):
         yield
         return
     pool = world.gateways[0].pool
-    for payout in (shop.waiting, neighbour.payout):  # until the dispatcher has handed it to the operator
-        while await pool.fetchval("select a.state from attempt a where payout_id = $1", payout) != "pending":  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    before = await everything(pool)
+    before = await at_rest(pool)
     yield
     await world.gateways[0].apply.drain()
     assert await everything(pool) == before
@@ -195,7 +195,9 @@ async def test_bodies_of_a_create(shop, body, status, code, field):
 
 
 @pytest.mark.parametrize("bad", MALFORMED, ids=ascii)
-@pytest.mark.parametrize("field", ["bankName", "bankAccountNumber", "bankAccountHolder", "bankCode", "note", "merchantReference"])
+@pytest.mark.parametrize(
+    "field", ["bankName", "bankAccountNumber", "bankAccountHolder", "bankCode", "note", "merchantReference"]
+)
 async def test_control_characters(shop, field, bad):
     text = bad if bad in {"", " "} else f"AB{bad}CD"
     status, code, named = (await ask(shop, "POST", PAYOUTS, good(**{field: text}))).refusal
@@ -235,7 +237,12 @@ OTHERS = {
     "card: fields of numbers": ("POST", "/api/v1/cards", {"cardFields": {"a": 4111}}, "cardFields.a"),
     "card: a field too long": ("POST", "/api/v1/cards", {"cardFields": {"a": "x" * 4001}}, "cardFields.a"),
     "card: 21 fields": ("POST", "/api/v1/cards", {"cardFields": {str(n): "x" for n in range(21)}}, "cardFields"),
-    "card: at a malformed connection": ("POST", "/api/v1/cards", {"cardFields": {"a": "b"}, "connectionId": "x"}, "connectionId"),
+    "card: at a malformed connection": (
+        "POST",
+        "/api/v1/cards",
+        {"cardFields": {"a": "b"}, "connectionId": "x"},
+        "connectionId",
+    ),
 }
 
 
@@ -352,12 +359,12 @@ WITH_BODY = [operation for operation in OPERATIONS if operation.request]
 
 @pytest.mark.parametrize("raw", TRAPS.values(), ids=TRAPS)
 async def test_traps_of_json_at_every_operation(shop, raw):
-    started = time.monotonic()
+    started = time.process_time()
     for operation in WITH_BODY:
         answer = await ask(shop, operation.method, operation.path.format(id=shop.moving), raw=raw)
         assert answer.refusal == (400, "invalid_json", None), operation.name
         assert answer.error["message"].startswith("The body cannot be read: ")
-    assert time.monotonic() - started < 3, "a small body must not keep the process busy"
+    assert time.process_time() - started < 3, "a small body must not keep the process busy"
 
 
 async def test_an_empty_body_is_an_empty_object(shop):
@@ -416,8 +423,8 @@ async def test_content_types(shop, content_type):
 
 
 async def test_a_compressed_body(shop):
-    for coding in ("gzip", "compress", "x-unheard-of"):
-        answer = await ask(shop, "POST", PAYOUTS, raw=b"{}", headers={"Content-Encoding": coding})
+    for coding, raw in (("gzip", gzip.compress(BODY)), ("deflate", zlib.compress(BODY)), ("x-unheard-of", BODY)):
+        answer = await ask(shop, "POST", PAYOUTS, raw=raw, headers={"Content-Encoding": coding})
         assert answer.refusal == (415, "unsupported_media_type", "Content-Encoding")
 
 
@@ -461,8 +468,10 @@ QUERIES = {
     "time after the last year": (PAYOUTS, "createdBefore=9999-12-31T23:59:59-14:00", "createdBefore"),
     **{
         f"NUL in {name} at {path}": (path, f"{name}=a%00b", name)
-        for path, names in ((PAYOUTS, ("provider", "connectionId", "currency", "merchantReference", "status", "cursor", "limit")),
-                            (ENTRIES, ("currency", "payoutId")))
+        for path, names in (
+            (PAYOUTS, ("provider", "connectionId", "currency", "merchantReference", "status", "cursor", "limit")),
+            (ENTRIES, ("currency", "payoutId")),
+        )
         for name in names
     },
 }  # fmt: skip
@@ -512,7 +521,7 @@ async def test_things_of_others_in_a_create(shop, neighbour):
     assert (await ask(shop, "POST", "/api/v1/cards", body)).refusal == (422, "no_route", "connectionId")
 
 
-UNKNOWN_PATHS = ("/", "/api", "/api/v1", "/api/v1/", "/api/v2/payouts", "/api/v1/payouts/", "/api/v1//payouts", "/API/v1/payouts",
+UNKNOWN_PATHS = ("/", "/api", "/api/v1", "/api/v1/", "/api/v2/payouts", "/api/v1/payouts/", "/api/v1//payouts", "/API/v1/cards",
                  "/api/v1/payouts/po_1/refund", "/api/v1/cards/x/y", "/admin", "/console", "/webhooks/pivot", "/.env", "/%00",
                  "/metrics/", "/docs/index.html")  # fmt: skip
 
@@ -617,7 +626,21 @@ async def test_forged_signatures(shop, changes, code):
     assert answer.refusal == (401, code, field)
 
 
-STAMPS = (None, "", "now", "1.5", "-1", "+1767225600", "1e9", "0x10", "١٧٦٧٢٢٥٦٠٠", "1767225600 1", "1" * 13, "1" * 5000, "2026-01-01T00:00:00Z")
+STAMPS = (
+    None,
+    "",
+    "now",
+    "1.5",
+    "-1",
+    "+1767225600",
+    "1e9",
+    "0x10",
+    "١٧٦٧٢٢٥٦٠٠",
+    "1767225600 1",
+    "1" * 13,
+    "1" * 5000,
+    "2026-01-01T00:00:00Z",
+)
 
 
 @pytest.mark.parametrize("stamp", STAMPS, ids=lambda stamp: repr(stamp)[:20])
@@ -688,7 +711,6 @@ def request_bytes(shop, *lines: bytes, target: bytes = PAYOUTS.encode(), method:
     return b"\r\n".join([method + b" " + target + b" HTTP/1.1", *headers, b"", body])
 
 
-BODY = json.dumps(GOOD).encode()
 FRAMES = {
     "no HTTP": lambda s: b"hello\r\n\r\n",
     "TLS": lambda s: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
@@ -719,14 +741,20 @@ async def test_frames_that_are_not_http(shop, frame):
 
 async def test_header_bytes_that_are_not_utf8(shop):
     """They reach the signature's check before anything else looks at them."""
-    for scheme in (b"Bearer " + shop.bearer.encode(), b"Plugipay-HMAC-SHA256 keyId=ak, scope=*, signature=" + b"0" * 64):
-        for name in (b"Idempotency-Key", b"X-Plugipay-On-Behalf-Of", b"X-Plugipay-Timestamp", b"Content-Type"):
-            headers = {b"Host": b"here", b"Authorization": scheme, b"Idempotency-Key": b"k", b"Content-Type": b"application/json",
-                       b"X-Plugipay-Timestamp": b"%d" % time.time(), b"Content-Length": b"%d" % len(BODY), name: b"\xff\xfe"}  # fmt: skip
-            lines = b"".join(b"%s: %s\r\n" % header for header in headers.items())
+    names = [b"Idempotency-Key", b"X-Plugipay-On-Behalf-Of", b"Content-Type"]
+    signed = b"Plugipay-HMAC-SHA256 keyId=ak, scope=*, signature=" + b"0" * 64
+    for scheme, read in ((b"Bearer " + shop.bearer.encode(), names), (signed, [*names, b"X-Plugipay-Timestamp"])):
+        for name in read:
+            headers = {
+                b"Host": b"here",
+                b"Authorization": scheme,
+                b"X-Plugipay-Timestamp": b"%d" % time.time(),
+                b"Idempotency-Key": b"k",
+                b"Content-Type": b"application/json",
+                b"Content-Length": b"%d" % len(BODY),
+            }
+            lines = b"".join(b"%s: %s\r\n" % header for header in (headers | {name: b"\xff\xfe"}).items())
             answer = await send(shop, b"POST " + PAYOUTS.encode() + b" HTTP/1.1\r\n" + lines + b"\r\n" + BODY)
-            if (scheme[:6], name) == (b"Bearer", b"X-Plugipay-Timestamp"):
-                continue  # not read in this mode
             assert re.match(rb"HTTP/1\.1 4\d\d ", answer), (name, answer[:300])
             assert b'"error":{"code":' in answer
 
@@ -750,7 +778,12 @@ async def test_what_is_odd_and_still_good(own_world):
     shop = await own_world.merchant()
     fields = {"bankName": "Bank Ñandú 🏦 & Söhne", "bankAccountHolder": "李小龍 \U0001f600", "bankAccountNumber": "12-34.5 6X"}
     for body in (
-        good(**fields, provider="manual", note='"><svg onload=alert(1)>', metadata={"é✓": "line\nbreak", "card": "", "k" * 40: "v" * 500}),
+        good(
+            **fields,
+            provider="manual",
+            note='"><svg onload=alert(1)>',
+            metadata={"é✓": "line\nbreak", "card": "", "k" * 40: "v" * 500},
+        ),
         good(amount=MAX_AMOUNT_MINOR // 10**6, provider="manual", merchantReference="r" * 100, statementDescriptor="A-1. b"),
         good(note=None, metadata=None, merchantReference=None, provider=None, connectionId=None, destination=None),
         to(type="bank_account", **BANK),
@@ -761,5 +794,6 @@ async def test_what_is_odd_and_still_good(own_world):
             assert answer.data[name] == {**BANK, **body}.get(name)
     await accounts.set_bank_account(own_world.gateways[0].pool, shop.account_id, None)
     assert (await ask(shop, "PATCH", f"{PAYOUTS}/bank-account", {**BANK, **fields})).status == 200
-    assert (await ask(shop, "POST", PAYOUTS, {"amount": 1_00, "currency": "IDR", "provider": "manual"})).data["bankName"] == fields["bankName"]
-    assert headers_of(shop, "POST", {}, None, NEW, None)["Idempotency-Key"]
+    assert (await ask(shop, "POST", PAYOUTS, {"amount": 1_00, "currency": "IDR", "provider": "manual"})).data[
+        "bankName"
+    ] == fields["bankName"]

@@ -130,7 +130,9 @@ async def test_lists_with_cursor_and_status(manual_shop, mode):
 
 
 @both_modes
-@pytest.mark.parametrize("cursor", ["a+b", "a/b=", "a b", "a&status=paid", "é✓", "100%", "%2B", "?#[]", "'\"<>\\^`{|}~", "a\tb"])
+@pytest.mark.parametrize(
+    "cursor", ["a+b", "a/b=", "a b", "a&status=paid", "é✓", "100%", "%2B", "?#[]", "'\"<>\\^`{|}~", "a\tb"]
+)
 async def test_a_cursor_of_special_characters_reaches_us_as_it_was_signed(shop, mode, cursor):
     with client_of(shop, mode) as client:
         assert await refusal(client.payouts.list, cursor=cursor, status="pending") == (400, "validation_error")
@@ -265,7 +267,8 @@ async def test_the_vectors_of_the_sheet(world, manual_shop, at):
 
 
 @pytest.mark.parametrize(
-    ("off_s", "expected"), [(-299, 200), (299, 200), (-310, "timestamp_skew"), (310, "timestamp_skew"), (-VECTOR_AT, "timestamp_skew")]
+    ("off_s", "expected"),
+    [(-299, 200), (299, 200), (-310, "timestamp_skew"), (310, "timestamp_skew"), (-VECTOR_AT, "timestamp_skew")],
 )
 async def test_the_clock_may_be_five_minutes_off(shop, at, off_s, expected):
     at(VECTOR_AT)

@@ -107,7 +107,7 @@ def test_the_printed_command_works_and_ctrl_c_stops_everything(data_dir):
 
 def test_killed_it_takes_the_sandboxes_along_and_the_next_run_goes_on(data_dir):
     with Demo(data_dir) as demo:
-        demo.read_until("attempt 1 goes out")
+        demo.read_until("the provider says requested")
         demo.process.kill()
         demo.process.wait()
         deadline = time.monotonic() + STOPS_WITHIN_S

@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp import web
 
 from gateway.app import Gateway, make_gateway
+from gateway.ids import new_id
 from gateway.onboarding import create_account, create_bearer_key, create_connection, create_signing_key
 from gateway.sealing import new_master_key
 from gateway.settings import Settings
@@ -24,7 +25,9 @@ MASTER_KEY = new_master_key()
 QUICK = {
     name: replace(
         provider,
-        contract=replace(provider.contract, poll_after_s=(0.05, 0.1, 0.2, 0.3), visibility_s=0.5, submit_timeout_s=0.2),
+        contract=replace(
+            provider.contract, poll_after_s=(0.05, 0.1, 0.2, 0.3), visibility_s=0.5, submit_timeout_s=0.2, rate_per_s=None
+        ),
     )
     for name, provider in PROVIDERS.items()
 }
@@ -173,7 +176,7 @@ class World:
         for currency in ("IDR", "EUR", "KZT") if credit else ():
             await ledger.credit(
                 gateway.pool, account_id=account_id, currency=currency, amount_minor=credit, reference=f"start {currency}",
-                fingerprint=b"start", tx_id=f"ltx_start_{currency}", memo=None,
+                fingerprint=b"start", tx_id=new_id("ltx"), memo=None,
             )  # fmt: skip
         return merchant
 

@@ -22,6 +22,7 @@ from providers.base import Connector, Provider, ProviderModel, UnreadableNoticeE
 from providers.registry import PROVIDERS
 from providers.transport import Timeouts, Transport
 from providers.words import Table, translate
+from schemas.checks import Verdict
 from schemas.contract import CancelRule, Proof
 from schemas.destination import BankAccount
 from schemas.failure import FailureCode
@@ -90,17 +91,25 @@ class ConnectorContract:
     # --- the contract itself
 
     def test_is_in_the_registry(self) -> None:
-        assert PROVIDERS[self.provider.contract.provider] is self.provider
+        name = self.provider.contract.provider
+        assert PROVIDERS.get(name) is self.provider, f'providers/registry.py: import {name} and add "{name}": {name}.PROVIDER'
 
     def test_contract_is_consistent(self) -> None:
         contract = self.provider.contract
+        place = f"providers/{contract.provider}/contract.py"
+        assert contract.destinations, f"{place}: `destinations` is empty; say what the provider can pay to"
+        assert contract.amounts, f"{place}: `amounts` is empty; say which currencies it pays, in which steps and limits"
         assert set(contract.amounts) <= set(CURRENCY_EXPONENT)
         assert all(rule.min_minor % rule.step_minor == 0 for rule in contract.amounts.values())
         assert contract.submit_timeout_s >= Timeouts().total_s
         assert contract.submit_timeout_s > Timeouts().connect_s
         assert contract.batch_size >= 1
-        assert not contract.find_by_key or contract.visibility_s > 0
-        assert contract.return_window_s > 0
+        assert not contract.find_by_key or contract.visibility_s > 0, (
+            f"{place}: a new payout may not show at once; say in `visibility_s` until when 'not found' proves nothing"
+        )
+        assert contract.return_window_s > 0, (
+            f"{place}: `return_window_s` is 0, but banks send money back; take days where the provider says nothing"
+        )
         if contract.descriptor_pattern is not None:
             re.compile(contract.descriptor_pattern)
 
@@ -128,6 +137,17 @@ class ConnectorContract:
         if not self.provider.contract.saves_cards:
             assert isinstance(await self.connector(transport).save_card("card_1", {"a": "b"}), NotSent)
 
+    async def test_checks_destinations_only_where_the_contract_says_so(self, transport: Transport) -> None:
+        check = await self.connector(transport).check_destination(BANK)
+        assert (check.verdict is Verdict.NOT_OFFERED) == (not self.provider.contract.checks_destination)
+        assert check.reason, "why there is no answer"
+        assert check.verdict in {Verdict.NOT_OFFERED, Verdict.UNKNOWN}, "nobody was there to ask"
+
+    async def test_shows_balances_only_where_the_contract_says_so(self, transport: Transport) -> None:
+        shown = await self.connector(transport).balance()
+        assert isinstance(shown, Unclear), "nobody was there to ask"
+        assert shown.reason.startswith("not offered") == (not self.provider.contract.reads_balance)
+
     def script_accept(self, server: Scripted) -> None:
         """Nothing to script where nobody is called."""
 
@@ -137,6 +157,8 @@ class ConnectorContract:
         unknown: list[Any] = []
         for table in self.tables:
             assert table.provider == self.provider.contract.provider
+            place = f"providers/{table.provider}/tables.py"
+            assert table.meanings, f"{place}: the table '{table.name}' is empty; put in the documented words and what they mean"
             for word, meaning in table.meanings.items():
                 assert translate(table, word, lambda *heard: unknown.append(heard)) is meaning
         assert unknown == []
@@ -366,7 +388,10 @@ class NetworkContract(ConnectorContract):
 
     async def test_cancelled_while_the_request_is_out(self, server: Scripted, transport: Transport, heard: Heard) -> None:
         task = asyncio.create_task(self.submit(server, transport, scripted.hanging_answer))
-        await server.until("POST", self.create_path)
+        arrival = asyncio.create_task(server.until("POST", self.create_path))
+        await asyncio.wait({task, arrival}, return_when=asyncio.FIRST_COMPLETED)
+        arrival.cancel()
+        assert not task.done(), task.exception()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -375,6 +400,7 @@ class NetworkContract(ConnectorContract):
     # --- refused
 
     async def test_documented_refusals(self, server: Scripted, transport: Transport) -> None:
+        assert self.refusals, "`refusals` of this test is empty; put in each refusal that the provider's tables.py knows"
         for name, (reply, failure_code, cause) in self.refusals.items():
             server.seen.clear()
             (report,) = await self.submit(server, transport, reply)
@@ -481,6 +507,7 @@ class NetworkContract(ConnectorContract):
         assert [word for _, _, word in heard.words] == ["teleported"]
 
     async def test_every_status_word(self, server: Scripted, transport: Transport, heard: Heard) -> None:
+        assert self.status_words, "`status_words` of this test is empty; put in each word of the provider's tables.py"
         for word, progress in self.status_words.items():
             report = await self.find(server, transport, self.found(word))
             assert isinstance(report, Taken), (word, report)

@@ -21,6 +21,7 @@ from providers.mollie.history import _made, _next_start
 from providers.mollie.settings import MollieSecrets, MollieSettings
 from providers.mollie.tables import TABLES
 from providers.transport import Transport
+from schemas.checks import ProviderBalance
 from schemas.failure import FailureCode
 from schemas.money import to_decimal_text, to_minor
 from schemas.notice import AboutPayout, PayoutFact
@@ -472,6 +473,26 @@ class TestMollie(NetworkContract):
     def test_events_that_name_nobody(self, body: bytes, transport: Transport) -> None:
         with pytest.raises(UnreadableNoticeError, match="nothing was changed"):
             self.connector(transport).read_notice(body)
+
+    # --- balance
+
+    async def test_balance(self, server: Scripted, transport: Transport) -> None:
+        body = {"resource": "balance", "id": BALANCE, "availableAmount": {"currency": "EUR", "value": "12.34"}}
+        server.on("GET", f"/v2/balances/{BALANCE}", Reply(200, body))
+        assert await self.connector(transport, server.base_url).balance() == [ProviderBalance("EUR", 12_34)]
+
+    async def test_an_api_key_may_not_read_the_balance(self, server: Scripted, transport: Transport) -> None:
+        server.on("GET", "/v2/balances/.*", Reply(403, {"status": 403, "title": "Forbidden", "detail": "no"}))
+        shown = await self.connector(transport, server.base_url).balance()
+        assert isinstance(shown, Unclear)
+        assert "balances.read" in shown.reason
+
+    @pytest.mark.parametrize(
+        "body", [{"id": "bal_other", "availableAmount": {"currency": "EUR", "value": "1.00"}}, {"id": BALANCE}, {}]
+    )
+    async def test_another_balance_or_none_is_unclear(self, body: Any, server: Scripted, transport: Transport) -> None:
+        server.on("GET", "/v2/balances/.*", Reply(200, body))
+        assert isinstance(await self.connector(transport, server.base_url).balance(), Unclear)
 
     # --- rest
 

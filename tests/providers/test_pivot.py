@@ -17,6 +17,7 @@ from providers.pivot.reading import Reader
 from providers.pivot.settings import PivotSecrets, PivotSettings
 from providers.pivot.tables import TABLES
 from providers.transport import Transport
+from schemas.checks import ProviderBalance, Verdict
 from schemas.failure import FailureCode
 from schemas.notice import AboutKey, AboutSubmission, PayoutFact
 from schemas.order import Lookup, Order
@@ -395,6 +396,119 @@ class TestPivot(NetworkContract):
         now += 0.2
         assert await token.get() == "second"
         assert len(server.seen) == 2
+
+    # --- account inquiry
+
+    @pytest.mark.parametrize(
+        ("result", "verdict", "holder"),
+        [
+            ({"status": "VALID"}, Verdict.VALID, None),
+            ({"status": "INVALID", "detail": "Account number not found."}, Verdict.INVALID, None),
+            ({"status": "PENDING", "detail": "Inquiry in progress"}, Verdict.PENDING, None),
+            ({"status": "WARNING", "detail": "... does not match. Bank record: BUDI SANTOSO"}, Verdict.WARNING, "BUDI SANTOSO"),
+            ({"status": "WARNING", "detail": 7}, Verdict.WARNING, None),
+            ({"status": "MAYBE"}, Verdict.UNKNOWN, None),
+            ({}, Verdict.UNKNOWN, None),
+            (None, Verdict.UNKNOWN, None),
+        ],
+    )
+    async def test_what_an_inquiry_says(
+        self, result: Any, verdict: Verdict, holder: str | None, server: Scripted, transport: Transport
+    ) -> None:
+        self.prepare(server)
+        data = {"uuid": UUID, "merchantId": "m", "inquiryResult": result}
+        server.on("POST", "/v1/inquiry-account", Reply(200, {"code": "00", "message": "OK", "data": data}))
+        check = await self.connector(transport, server.base_url).check_destination(BANK)
+        assert (check.verdict, check.reference, check.holder) == (verdict, UUID, holder)
+        (seen,) = server.calls("POST", "/v1/inquiry-account")
+        information = {"accountNumber": ACCOUNT_NUMBER, "accountName": HOLDER}
+        assert seen.json == {"channelCode": "BCA", "channelInformation": information}
+        assert "BUDI" not in repr(check) + str(check.words) + check.reason
+
+    async def test_an_inquiry_that_is_pending_is_read_again(self, server: Scripted, transport: Transport) -> None:
+        """A new one would cost its fee again."""
+        self.prepare(server)
+        data = {"uuid": UUID, "inquiryResult": {"status": "VALID"}}
+        server.on("GET", f"/v1/inquiry-account/{UUID}", Reply(200, {"code": "00", "data": data}))
+        check = await self.connector(transport, server.base_url).check_destination(BANK, UUID)
+        assert (check.verdict, check.reference) == (Verdict.VALID, UUID)
+        assert server.calls("POST", "/v1/inquiry-account") == []
+
+    @pytest.mark.parametrize(
+        ("reply", "verdict"),
+        [
+            (error("unsupported_channel_code", field="channelCode"), Verdict.INVALID),
+            (error("field_format_invalid", field="channelInformation.accountNumber"), Verdict.INVALID),
+            (error("field_format_invalid", field="accountName"), Verdict.UNKNOWN),
+            (error("field_required", field="accountNumber"), Verdict.UNKNOWN),
+            (error("service_unavailable", status=503), Verdict.UNKNOWN),
+            (error("balance_insufficient", status=422), Verdict.UNKNOWN),
+            (error("resource_missing", status=404), Verdict.UNKNOWN),
+            (Reply(200, {"code": "00", "data": []}), Verdict.UNKNOWN),
+            (Reply(500, b"<html>", {"Content-Type": "text/html"}), Verdict.UNKNOWN),
+            (scripted.dropped_answer, Verdict.UNKNOWN),
+            (scripted.half_answer, Verdict.UNKNOWN),
+            (scripted.echoing(400), Verdict.UNKNOWN),
+        ],
+    )
+    async def test_an_inquiry_without_an_answer(
+        self, reply: Answering, verdict: Verdict, server: Scripted, transport: Transport
+    ) -> None:
+        """Only what says something about the account may end a payout."""
+        self.prepare(server)
+        server.on("POST", "/v1/inquiry-account", reply)
+        check = await self.connector(transport, server.base_url).check_destination(BANK)
+        assert (check.verdict, check.reference) == (verdict, None)
+        assert self.leaks(repr(check)) == []
+
+    async def test_a_row_names_the_check_or_the_account_never_both(self, server: Scripted, transport: Transport) -> None:
+        """V-11."""
+        self.prepare(server)
+
+        async def accept(request: web.Request) -> web.StreamResponse:
+            rows = json.loads(await request.read())["payouts"]
+            empty = {"channelCode": "", "channelInformation": {"accountNumber": "", "accountName": ""}}
+            data = {"uuid": UUID, "payouts": [{**empty, **row} for row in rows], "status": "IN_PROGRESS"}
+            return web.json_response({"code": "00", "data": data})
+
+        server.on("POST", "/v1/payouts", accept)
+        connector = self.connector(transport, server.base_url)
+        reports = await connector.submit(SUBMISSION_KEY, [self.order(1, destination_ref=UUID), self.order(2)])
+        assert all(isinstance(report, Taken) for report in reports)
+        checked, plain = server.calls("POST", "/v1/payouts")[0].json["payouts"]
+        assert checked.keys() == {"referenceId", "inquiryId", "amount", "description"}
+        assert checked["inquiryId"] == UUID
+        assert plain.keys() == {"referenceId", "channelCode", "channelInformation", "amount", "description"}
+
+    async def test_a_check_that_pivot_has_forgotten_is_no_fault_of_the_payout(
+        self, server: Scripted, transport: Transport
+    ) -> None:
+        refusal = error("resource_missing", status=404, field="payouts[0].inquiryId")
+        (report,) = await self.submit(server, transport, refusal, [self.order(destination_ref=UUID)])
+        assert isinstance(report, Refused)
+        assert report.cause is RefusalCause.ALONE, "it goes out again, and names the account then"
+
+    # --- balance
+
+    async def test_balance(self, server: Scripted, transport: Transport) -> None:
+        self.prepare(server)
+        data = {"availableBalance": {"currency": "IDR", "value": "10000.00"}}
+        server.on("GET", "/v1/payouts/balance\\?currency=IDR", Reply(200, {"code": "00", "data": data}))
+        assert await self.connector(transport, server.base_url).balance() == [ProviderBalance("IDR", 10_000_00)]
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            error("general_error", status=500),
+            Reply(200, {"code": "00", "data": {"availableBalance": {"currency": "IDR", "value": "1.555"}}}),
+            Reply(200, {"code": "00", "data": None}),
+            scripted.dropped_answer,
+        ],
+    )
+    async def test_a_balance_that_cannot_be_read(self, reply: Answering, server: Scripted, transport: Transport) -> None:
+        self.prepare(server)
+        server.on("GET", "/v1/payouts/balance.*", reply)
+        assert isinstance(await self.connector(transport, server.base_url).balance(), Unclear)
 
     # --- find
 

@@ -345,7 +345,8 @@ class TestPlexy(NetworkContract):
     @pytest.mark.parametrize(
         "data",
         [
-            {"cardTokenId": CARD_TOKEN, "customerId": "c-1"},
+            {"cardTokenId": CARD_TOKEN},
+            {"cardTokenId": CARD_TOKEN, "customerId": "no reference"},
             {"cardTokenId": 7, "externalUserId": "card_1"},
             {"status": "settled"},
             transaction(id=None),
@@ -353,7 +354,7 @@ class TestPlexy(NetworkContract):
         ],
     )
     def test_notices_that_name_nobody(self, data: Any, transport: Transport) -> None:
-        """X-10b: without our id a person has to match the card."""
+        """X-10b: with neither our id nor theirs a person has to match the card."""
         with pytest.raises(UnreadableNoticeError, match="nothing was changed"):
             self.connector(transport).read_notice(notice(data))
 
@@ -361,6 +362,12 @@ class TestPlexy(NetworkContract):
         connector = self.connector(transport)
         for value in (WEBHOOK_TOKEN, f"bearer {WEBHOOK_TOKEN}", f"Basic {WEBHOOK_TOKEN}", f"Bearer  {WEBHOOK_TOKEN}"):
             assert not connector.verify_notice(headers_of(("Authorization", value)), b"{}")
+
+    def test_a_saved_card_that_names_its_customer_only(self, transport: Transport) -> None:
+        """X-10b."""
+        body = notice({"cardTokenId": CARD_TOKEN, "customerId": {"Value": "c-1"}}, "any.name")
+        (fact,) = self.connector(transport).read_notice(body)
+        assert fact == CardSavedFact(None, CARD_TOKEN, customer_ref="c-1")
 
     # --- cards
 

@@ -97,7 +97,12 @@ class TestProof:
         assert static_secret([*values, secret], secret)
         assert not static_secret([*values, ""], "")
 
-    @given(secrets=st.lists(st.text(), max_size=3), body=st.binary(), values=st.lists(st.text(), max_size=3))
+    # Without NUL: HMAC pads a short key with it, so such a secret would equal an empty one. Settings refuse it.
+    @given(
+        secrets=st.lists(st.text(st.characters(exclude_characters="\x00")), max_size=3),
+        body=st.binary(),
+        values=st.lists(st.text(), max_size=3),
+    )
     def test_hmac(self, secrets: list[str], body: bytes, values: list[str]) -> None:
         assert not hmac_sha256_hex(values, body, secrets)
         for secret in secrets:

@@ -1,49 +1,19 @@
 """Misbehaviour on order, judged by what the client meets and by what the money file says."""
 
 import asyncio
+import gzip
 import time
-import uuid
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from providers.sandbox.faults import Fault, FaultPlan
 from providers.sandbox.server import SANDBOXES
-
-
-class Shop:
-    """A merchant at Pivot who creates payouts of one row."""
-
-    def __init__(self, world: Any) -> None:
-        self.world = world
-
-    async def open(self) -> "Shop":
-        wanted = {"callbackUrl": self.world.receiver.url}
-        merchant = await self.world.control("pivot", "POST", "merchants", wanted)
-        self.key = merchant["callbackApiKey"]
-        headers = {"X-MERCHANT-ID": merchant["merchantId"], "X-MERCHANT-SECRET": merchant["merchantSecret"]}
-        body = {"grantType": "client_credentials"}
-        answer = await self.world.call("POST", "/pivot/v1/access-token", json=body, headers=headers)
-        self.headers = {"Authorization": f"Bearer {answer.json['data']['accessToken']}"}
-        return self
-
-    async def create(self, reference: str, **options: Any) -> Any:
-        row = {
-            "referenceId": reference,
-            "channelCode": "BCA",
-            "channelInformation": {"accountNumber": "5551234", "accountName": "Somebody"},
-            "amount": {"value": "10000", "currency": "IDR"},
-        }
-        headers = {**self.headers, "X-REQUEST-ID": uuid.uuid4().hex}
-        return await self.world.call("POST", "/pivot/v1/payouts", json={"payouts": [row]}, headers=headers, **options)
-
-    async def find(self, reference: str) -> Any:
-        return await self.world.call("GET", f"/pivot/v1/payouts/{reference}?type=single", headers=self.headers)
-
-    async def paid(self) -> list[str]:
-        return [line["ourRef"] for line in await self.world.money("pivot")]
+from providers.sandbox.steps import KINDS as ALL_KINDS
+from tests.sandboxes.desks import DESKS
+from tests.sandboxes.shop import Shop
 
 
 @pytest.fixture
@@ -81,6 +51,33 @@ async def _late(shop: Shop) -> None:
     assert time.monotonic() - begin > 0.05
 
 
+async def _limited(shop: Shop) -> None:
+    answer = await shop.create("p")
+    assert (answer.status, answer.headers["Retry-After"]) == (429, "3")
+
+
+async def _dripping(shop: Shop) -> None:
+    begin = time.monotonic()
+    answer = await shop.create("p")
+    assert answer.json["code"] in ("00", "service_unavailable")
+    assert time.monotonic() - begin > len(answer.raw) / 40 * 0.001
+
+
+async def _bloated(shop: Shop) -> None:
+    assert len((await shop.create("p")).raw) > 0.5 * 1024 * 1024
+
+
+async def _bomb(shop: Shop) -> None:
+    answer = await shop.create("p", auto_decompress=False)
+    assert len(answer.raw) < 4096
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert len(gzip.decompress(answer.raw)) > 0.5 * 1024 * 1024
+
+
+async def _misquoted(shop: Shop) -> None:
+    assert (await shop.create("p")).json["data"]["payouts"][0]["amount"]["value"] == "10001"
+
+
 async def _refused(shop: Shop) -> None:
     assert (await shop.create("p")).json["code"] == "daily_payout_limit_exceeded"
 
@@ -94,11 +91,20 @@ KINDS: dict[str, tuple[dict[str, Any], Any]] = {
     "redirect": ({}, _redirected),
     "slow": ({"ms": 60}, _late),
     "refuse": ({"code": "daily_payout_limit_exceeded"}, _refused),
+    "rate_limited": ({"s": 3}, _limited),
+    "drip": ({"ms": 1, "bytes": 40}, _dripping),
+    "oversized": ({"mb": 0.6}, _bloated),
+    "gzip_bomb": ({"mb": 0.6}, _bomb),
+    "wrong_echo": ({"field": "amount"}, _misquoted),
 }
+CASES = [(kind, when) for kind in KINDS for when in ("before", "after") if (kind, when) != ("wrong_echo", "before")]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("kind", KINDS)
+def test_the_table_holds_every_kind_that_spoils_an_answer() -> None:
+    assert set(KINDS) == {name for name, kind in ALL_KINDS.items() if "answer" in kind.touches}
+
+
+@pytest.mark.parametrize(("kind", "when"), CASES)
 async def test_the_money_depends_on_when_and_not_on_the_answer(shop: Shop, world: Any, kind: str, when: str) -> None:
     params, meets = KINDS[kind]
     await world.fault("pivot", "create_payout", kind, when=when, times=1, params=params)
@@ -142,16 +148,6 @@ async def test_match_probability_and_clearing(shop: Shop, world: Any) -> None:
     assert (await shop.create("bad")).status == 200
 
 
-def test_chance_repeats_with_the_seed() -> None:
-    def draw(seed: str) -> list[bool]:
-        plan = FaultPlan(seed)
-        plan.add(Fault(operation="create_payout", kind="drop", probability=0.5))
-        return [plan.for_request("create_payout", "before", "") is not None for _ in range(64)]
-
-    assert draw("1/pivot") == draw("1/pivot") != draw("2/pivot")
-    assert 10 < sum(draw("1/pivot")) < 54
-
-
 async def test_faults_that_make_no_sense_are_refused(world: Any) -> None:
     for body in (
         {"operation": "create", "kind": "drop"},
@@ -159,66 +155,118 @@ async def test_faults_that_make_no_sense_are_refused(world: Any) -> None:
         {"operation": "create_payout", "kind": "twice"},
         {"operation": "create_payout", "kind": "explode"},
         {"operation": "create_payout", "kind": "drop", "tmes": 1},
+        {"operation": "create_payout", "kind": "drop", "params": {"ms": 1}},
+        {"operation": "create_payout", "kind": "slow", "params": {"ms": -1}},
+        {"operation": "create_payout", "kind": "wrong_echo", "when": "before"},
+        {"operation": "create_payout", "kind": "wrong_echo", "params": {"field": "colour"}},
+        {"operation": "create_payout", "kind": "rate_limited", "params": {"form": "roman"}},
     ):
         assert (await world.call("POST", "/_sandbox/pivot/faults", json=body)).status == 400
     assert (await world.call("PATCH", "/_sandbox/pivot/settings", json={"doneAfter": 1})).status == 400
     assert (await world.call("POST", "/_sandbox/pivot/merchants", data=b"{")).status == 400
 
 
-async def test_webhook_never(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "webhook", "never", times=1)
-    await shop.create("quiet")
-    await shop.create("loud")
-    await world.hooks(1)
-    await asyncio.sleep(0.03)
-    assert [hook.json["data"]["payouts"]["referenceId"] for hook in world.receiver.hooks] == ["loud"]
-    assert sorted(await shop.paid()) == ["loud", "quiet"]
+# --- by header and by script
 
 
-async def test_webhook_twice(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "webhook", "twice", match={"contains": "two"})
-    await shop.create("two")
-    first, second = await world.hooks(2)
-    assert first.raw == second.raw
+async def test_a_header_asks_for_this_request_alone(shop: Shop, world: Any) -> None:
+    async def order(reference: str, fault: str) -> Any:
+        return await shop.create(reference, headers={"X-Sandbox-Fault": fault})
+
+    with pytest.raises(aiohttp.ClientError):
+        await order("after", "drop after")
+    with pytest.raises(aiohttp.ClientError):
+        await order("before", "drop")
+    assert (await order("slow", "slow 20, status 503 after")).status == 503
+    assert (await order("limited", "rate_limited 2 form=date")).headers["Retry-After"].endswith("GMT")
+    assert (await order("fine", "ok")).status == 200
+    assert (await order("wrong", "wrong_echo currency")).json["data"]["payouts"][0]["amount"]["currency"] == "XTS"
+    for nonsense in ("explode", "slow fast", "drop 5", "twice between"):
+        assert (await order("nonsense", nonsense)).status == 400
+    await shop.until_paid("after", "fine", "slow", "wrong")
 
 
-async def test_webhook_late(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "webhook", "late", params={"ms": 80})
-    begin = time.monotonic()
-    await shop.create("p")
-    await world.hooks(1)
-    assert time.monotonic() - begin > 0.08
+async def test_a_header_also_speaks_of_the_webhooks_and_reads_of_its_payout(shop: Shop, world: Any) -> None:
+    await shop.create("quiet", headers={"X-Sandbox-Fault": "never, not_found_for 300"})
+    await shop.create("twice", headers={"X-Sandbox-Fault": "twice"})
+    assert (await shop.find("quiet")).json["code"] == "resource_missing"
+    assert (await shop.find("twice")).status == 200
+    hooks = await world.hooks(2)
+    await shop.until_paid("quiet", "twice")
+    assert {hook.json["data"]["payouts"]["referenceId"] for hook in hooks} == {"twice"}
+    await world.restart()  # what was asked for one payout is remembered
+    assert (await shop.find("quiet")).json["code"] in ("resource_missing", "00")
 
 
-async def test_webhook_before_the_answer(shop: Shop, world: Any) -> None:
-    await world.settings("pivot", doneAfterMs=60_000)
-    await world.fault("pivot", "webhook", "before_answer", times=1)
-    answer = await shop.create("p")
-    assert answer.json["data"]["status"] == "IN_PROGRESS"
-    assert [hook.json["event"] for hook in world.receiver.hooks] == ["PAYOUT.SUCCESS"]
-    assert await shop.paid() == ["p"]
+async def test_a_script_is_used_up_step_by_step(shop: Shop, world: Any) -> None:
+    script = {
+        "operation": "create_payout",
+        "steps": ["drop after", "ok", {"kind": "status", "when": "after", "params": {"status": 502}}, "slow 30, refuse after"],
+        "match": {"contains": '"s'},
+    }
+    made = await world.control("pivot", "POST", "scripts", script)
+    with pytest.raises(aiohttp.ClientError):
+        await shop.create("s1")
+    assert (await shop.create("other")).status == 200  # does not match
+    statuses = [(await shop.create(f"s{n}")).status for n in (2, 3, 4, 5)]
+    assert statuses == [200, 502, 422, 200]
+    await shop.until_paid("other", "s1", "s2", "s3", "s4", "s5")
+    (shown,) = (await world.control("pivot", "GET", "faults"))["scripts"]
+    assert (shown["id"], shown["done"]) == (made["id"], 4)
+    await world.control("pivot", "DELETE", f"faults/{made['id']}")
+    assert (await world.control("pivot", "GET", "faults"))["scripts"] == []
 
 
-async def test_webhook_forged_is_sent_once_with_a_wrong_proof(shop: Shop, world: Any) -> None:
-    world.receiver.statuses = [500]
-    await world.fault("pivot", "webhook", "forged")
-    await shop.create("p")
-    (hook,) = await world.hooks(1)
-    assert hook.headers["X-API-Key"] != shop.key
+async def test_scripts_repeat_and_speak_of_webhooks(shop: Shop, world: Any) -> None:
+    await world.control("pivot", "POST", "scripts", {"operation": "create_payout", "steps": ["refuse", "ok"], "repeat": True})
+    assert [(await shop.create(f"r{n}")).status for n in range(5)] == [422, 200, 422, 200, 422]
+    await world.hooks(2)
+    world.receiver.hooks.clear()
+    await world.control("pivot", "DELETE", "faults")
+    await world.control("pivot", "POST", "scripts", {"operation": "webhook", "steps": ["never", "invented_status", "ok"]})
+    for name in ("a", "b", "c"):
+        await shop.create(name)
+        await shop.until_paid("r1", "r3", *"abc"[: "abc".index(name) + 1])
+    events = [hook.json["event"] for hook in await world.hooks(2)]
+    assert events == ["PAYOUT.LEVITATING", "PAYOUT.SUCCESS"]
 
-    async def given_up() -> bool:
-        return bool((await world.control("pivot", "GET", "deliveries"))["waiting"] == 0)
 
-    await world.until(given_up)
-    assert len(world.receiver.hooks) == 1
+async def test_scripts_that_make_no_sense_are_refused(world: Any) -> None:
+    for body in (
+        {"operation": "create_payout", "steps": []},
+        {"operation": "create_payout", "steps": ["explode"]},
+        {"operation": "webhook", "steps": ["drop"]},
+        {"operation": "levitate", "steps": ["drop"]},
+        {"operation": "create_payout", "steps": [{"kind": "slow", "when": "never"}]},
+    ):
+        assert (await world.call("POST", "/_sandbox/pivot/scripts", json=body)).status == 400
 
 
-async def test_webhook_with_an_invented_status(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "webhook", "invented_status")
-    await shop.create("p")
-    (hook,) = await world.hooks(1)
-    assert hook.json["event"] == "PAYOUT.LEVITATING"
-    assert hook.headers["X-API-Key"] == shop.key
+async def test_the_kinds_are_listed(world: Any) -> None:
+    listed = await world.control("pivot", "GET", "faults/kinds")
+    assert [kind["kind"] for kind in listed["kinds"]] == list(ALL_KINDS)
+    assert "create_payout" in listed["operations"]
+
+
+# --- what the provider does not remember
+
+
+async def test_a_key_is_forgotten_early(shop: Shop, world: Any) -> None:
+    await world.fault("pivot", "create_payout", "forget_key", params={"ms": 60_000}, times=1)
+    same = {"request_id": "f" * 20}
+    first = await shop.create("p", **same)
+    assert (await shop.create("p", **same)).raw == first.raw  # too young to be forgotten
+    await world.fault("pivot", "create_payout", "forget_key", times=1)
+    assert (await shop.create("p", **same)).json["code"] == "resource_already_exists"
+    assert (await shop.create("p", **same)).raw == first.raw
+
+
+async def test_a_rate_limited_answer_can_name_a_date_or_nothing(shop: Shop, world: Any) -> None:
+    await world.fault("pivot", "create_payout", "rate_limited", times=1, params={"s": 60, "form": "date"})
+    at = parsedate_to_datetime((await shop.create("p")).headers["Retry-After"]).timestamp()
+    assert 50 < at - time.time() < 70
+    await world.fault("pivot", "create_payout", "rate_limited", times=1, params={"form": "none"})
+    assert "Retry-After" not in (await shop.create("p")).headers
 
 
 @pytest.mark.parametrize("provider", SANDBOXES)
@@ -226,10 +274,9 @@ async def test_every_provider_answers_faults_in_its_own_words(world: Any, provid
     for status in (401, 404, 429, 500, 503):
         await world.control(provider, "DELETE", "faults")
         await world.fault(provider, "create_payout", "status", params={"status": status})
-        path = "/plexy/v1/payout" if provider == "plexy" else "/mollie/v2/payouts"
-        answer = await world.call("POST", "/pivot/v1/payouts" if provider == "pivot" else path, json={})
+        answer = await world.call("POST", f"/{provider}{DESKS[provider].create_path}", json={})
         assert answer.status == status
-        assert {"code", "status"} & set(answer.json)
+        assert {"code", "status", "error_code"} & set(answer.json)
     lost = await world.call("GET", f"/{provider}/v9/nothing")
     assert lost.status == 404
     assert lost.json

@@ -193,6 +193,12 @@ async def test_variants_of_shape(plexy: Plexy, world: Any) -> None:
     assert (read["status"], read["merchantReference"]) == ("TRANSACTION_STATUS_SETTLED", "mine")
 
 
+async def test_the_cards_event_can_have_another_name(plexy: Plexy, world: Any) -> None:
+    await world.settings("plexy", cardEventName="card.tokenized")
+    await plexy.save(GOOD)
+    assert (await world.hooks(1))[0].json["name"] == "card.tokenized"
+
+
 async def test_forced_states_carry_their_money(plexy: Plexy, world: Any) -> None:
     await world.settings("plexy", processingAfterMs=60_000)
     token = await plexy.token()

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import pytest
@@ -65,67 +65,103 @@ async def test_reset_forgets_everything(world: Any) -> None:
     assert (await world.control("plexy", "GET", "merchants"))["merchants"] == []
 
 
-async def test_kill_9_pays_once_and_goes_on(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    base = f"http://127.0.0.1:{port}"
-    options = ["--port", str(port), "--data-dir", str(tmp_path), "--speed", "20"]
+class Process:
+    """The sandboxes as a process of their own."""
 
-    async def start() -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "providers.sandbox", *options, stderr=asyncio.subprocess.DEVNULL
-        )
+    def __init__(self, data_dir: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.base = f"http://127.0.0.1:{self.port}"
+        self._options = ["--port", str(self.port), "--data-dir", str(data_dir), "--speed", "20"]
 
-    async def ready(session: aiohttp.ClientSession) -> None:
+    async def __aenter__(self) -> Self:
+        self.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.session.close()
+        self.child.kill()
+        await self.child.wait()
+
+    async def start(self) -> None:
+        command = (sys.executable, "-m", "providers.sandbox", *self._options)
+        self.child = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+        await self.until_heard()
+
+    async def until_heard(self) -> None:
         for _ in range(1000):
             with contextlib.suppress(aiohttp.ClientError):
-                async with session.get(f"{base}/_sandbox"):
+                async with self.session.get(f"{self.base}/_sandbox"):
                     return
             await asyncio.sleep(0.01)
-        pytest.fail("the sandboxes did not start")
+        pytest.fail("the sandboxes do not answer")
 
-    async def call(session: aiohttp.ClientSession, method: str, path: str, **more: Any) -> Any:
-        async with session.request(method, f"{base}{path}", **more) as answer:
+    async def kill(self) -> None:
+        self.child.send_signal(signal.SIGKILL)
+        await self.child.wait()
+
+    async def call(self, method: str, path: str, **more: Any) -> Any:
+        async with self.session.request(method, f"{self.base}{path}", **more) as answer:
             return await answer.json()
 
-    process = await start()
-    try:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
-            await ready(session)
-            merchant = await call(session, "POST", "/_sandbox/pivot/merchants", json={})
-            ids = {"X-MERCHANT-ID": merchant["merchantId"], "X-MERCHANT-SECRET": merchant["merchantSecret"]}
-            grant = {"grantType": "client_credentials"}
-            token = (await call(session, "POST", "/pivot/v1/access-token", json=grant, headers=ids))["data"]
-            rows = [
-                {
-                    "referenceId": f"r{n}",
-                    "channelCode": "BCA",
-                    "channelInformation": {"accountNumber": "12345", "accountName": "x"},
-                    "amount": {"value": "10000", "currency": "IDR"},
-                }
-                for n in range(200)
-            ]
-            headers = {"Authorization": f"Bearer {token['accessToken']}", "X-REQUEST-ID": "a" * 16}
-            for n, row in enumerate(rows):
-                headers["X-REQUEST-ID"] = f"{n:016d}"
-                await call(session, "POST", "/pivot/v1/payouts", json={"payouts": [row]}, headers=headers)
-            process.send_signal(signal.SIGKILL)  # some are paid by now, some are not
-            await process.wait()
-            process = await start()
-            await ready(session)
-            summary: Any = None
-            for _ in range(500):
-                summary = await call(session, "GET", "/_sandbox/pivot/ledger/summary")
-                if summary["sent"] == 200:
-                    break
-                await asyncio.sleep(0.01)
-            assert (summary["sent"], summary["doublePayments"]) == (200, [])
-            again = await call(session, "POST", "/pivot/v1/payouts", json={"payouts": [row]}, headers=headers)
-            assert again["code"] == "00"  # the access token and the answer are still known
-    finally:
-        process.kill()
-        await process.wait()
+
+async def test_kill_9_pays_once_and_goes_on(tmp_path: Path) -> None:
+    async with Process(tmp_path) as process:
+        merchant = await process.call("POST", "/_sandbox/pivot/merchants", json={})
+        ids = {"X-MERCHANT-ID": merchant["merchantId"], "X-MERCHANT-SECRET": merchant["merchantSecret"]}
+        grant = {"grantType": "client_credentials"}
+        token = (await process.call("POST", "/pivot/v1/access-token", json=grant, headers=ids))["data"]
+        rows = [
+            {
+                "referenceId": f"r{n}",
+                "channelCode": "BCA",
+                "channelInformation": {"accountNumber": "12345", "accountName": "x"},
+                "amount": {"value": "10000", "currency": "IDR"},
+            }
+            for n in range(200)
+        ]
+        headers = {"Authorization": f"Bearer {token['accessToken']}", "X-REQUEST-ID": "a" * 16}
+        for n, row in enumerate(rows):
+            headers["X-REQUEST-ID"] = f"{n:016d}"
+            await process.call("POST", "/pivot/v1/payouts", json={"payouts": [row]}, headers=headers)
+        await process.kill()  # some are paid by now, some are not
+        await process.start()
+        summary: Any = None
+        for _ in range(500):
+            summary = await process.call("GET", "/_sandbox/pivot/ledger/summary")
+            if summary["sent"] == 200:
+                break
+            await asyncio.sleep(0.01)
+        assert (summary["sent"], summary["doublePayments"]) == (200, [])
+        again = await process.call("POST", "/pivot/v1/payouts", json={"payouts": [row]}, headers=headers)
+        assert again["code"] == "00"  # the access token and the answer are still known
+
+        # And one more thing that only a process of its own can do: be out of reach for a while.
+        assert await process.call("POST", "/_sandbox/unreachable", json={"ms": 300}) == {"unreachableMs": 300}
+        await asyncio.sleep(0.15)
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await process.call("GET", "/_sandbox")
+        await process.until_heard()
+        assert (await process.call("GET", "/_sandbox/pivot/ledger/summary"))["sent"] == 200
+
+
+async def test_only_a_process_of_its_own_can_go_deaf(world: Any) -> None:
+    assert (await world.call("POST", "/_sandbox/unreachable", json={"ms": 1})).status == 400
+
+
+async def test_orders_for_one_payout_survive_a_restart(world: Any) -> None:
+    wanted = {"apiKey": "test_a", "webhookUrl": world.receiver.url, "balances": [{"id": "bal_a"}]}
+    await world.control("mollie", "POST", "merchants", wanted)
+    await world.settings("mollie", initiatedAfterMs=60_000)
+    headers = {"Authorization": "Bearer test_a", "X-Sandbox-Scenario": "webhook_lost"}
+    created = await world.call("POST", "/mollie/v2/payouts", json={"balanceId": "bal_a", "amount": EUR}, headers=headers)
+    await world.restart()
+    await world.control("mollie", "POST", f"payouts/{created.json['id']}/advance", {"to": "completed"})
+    await asyncio.sleep(0.05)
+    assert world.receiver.hooks == []
+    assert len(await world.money("mollie")) == 1
 
 
 def _money(number: int, ref: str | None = "r") -> Money:

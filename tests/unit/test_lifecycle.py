@@ -1,5 +1,7 @@
 """The lifecycle table: complete, and true to the rules that no provider may bend."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -177,3 +179,15 @@ def test_moves_of_the_books():
 
 def test_a_person_cannot_mark_paid_what_never_left():
     assert MARKS[Progress.PAID] == (S.IN_TRANSIT,)
+
+
+def test_a_reference_number_that_comes_late_is_written_down_and_moves_nothing():
+    unknown = replace(situation(S.PAID), has_reference=False)
+    note = decide(Taken(Progress.PAID, reference="000123"), unknown)
+    assert (note.is_note, note.reference, note.phase, note.move) == (True, "000123", Phase.PAID, None)
+    assert decide(Taken(Progress.PAID, reference="000123"), situation(S.PAID)) is None, "known already"
+    assert decide(Taken(Progress.IN_TRANSIT, reference="000123"), unknown) is None, "they do not say the same"
+    assert decide(Taken(Progress.PAID), unknown) is None
+    on_desk = replace(situation(S.PENDING, phase=Phase.NEEDS_REVIEW, review_reason="why"), has_reference=False)
+    note = decide(Taken(Progress.PENDING, reference="000123"), on_desk)
+    assert (note.phase, note.review_reason) == (Phase.NEEDS_REVIEW, "why")

@@ -30,10 +30,12 @@ create table connection (
     name           text not null,
     priority       integer not null default 100,     -- lower is preferred
     currencies     text[] not null default '{}',     -- what it is limited to; empty = all its provider takes
+    rate_per_s     double precision check (rate_per_s > 0), -- its own pace; null = as its contract says
     settings       jsonb not null,
     secrets_sealed bytea not null,
     paused_until   timestamptz,                      -- set when the provider refuses our credentials
     paused_reason  text,
+    balance_read_at timestamptz,                     -- when its balance at the provider was last asked for
     created_at     timestamptz not null default now(),
     primary key (account_id, id)
 );

@@ -27,9 +27,14 @@ create table payout (
     attempt_id           text,                       -- the newest attempt
     due_at               timestamptz not null,       -- when a queued payout may be sent
     send_alone           boolean not null default false, -- never in one submission with others
+    destination_digest   text,                       -- where the connection checks before paying: see destination_check
+    check_outcome        text check (check_outcome in ('valid', 'warning', 'unanswered')), -- cleared to be sent
+    destination_ref      text,                       -- what its first attempt names instead of the bank account
     review_reason        text,
     failure_code         text,
     failure_text         text,
+    failure_provider_code text,                      -- the provider's own code and words when it failed, beside ours
+    failure_provider_text text,
     reference            text,
     ledger_tx_id         text,
     created_at           timestamptz not null,
@@ -76,6 +81,8 @@ create table attempt (
     sent_at        timestamptz not null,
     last_sent_at   timestamptz not null,
     updated_at     timestamptz not null,
+    cancel_asked_at timestamptz,                     -- since when the provider is to be asked to cancel it
+    destination_ref text,                            -- what it named instead of the bank account: part of its bytes
     primary key (account_id, id),
     unique (account_id, payout_id, number),
     foreign key (account_id, payout_id) references payout (account_id, id),
@@ -105,6 +112,7 @@ create table event (
     source     text not null,
     reason     text not null,
     words      jsonb,
+    evidence   text,                                 -- how the person who said it knows
     created_at timestamptz not null,
     primary key (account_id, payout_id, seq)
 );
@@ -129,7 +137,7 @@ create table notice (
     digest        bytea not null,
     id            text not null,
     provider      text not null,
-    body          bytea not null,
+    body_sealed   bytea not null,                    -- sealed: it may hold account numbers and card tokens
     state         text not null default 'new' check (state in ('new', 'done', 'unreadable', 'unmatched')),
     tries         integer not null default 0,
     due_at        timestamptz not null default now(),

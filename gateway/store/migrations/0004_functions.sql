@@ -107,9 +107,11 @@ end $$;
 create type payout_change as (
     account_id text, payout_id text, expected_seq integer, request_key text, fingerprint text,
     phase text, status text, due_in_s double precision, alone boolean, review_reason text, failure_code text, failure_text text,
+    failure_provider_code text, failure_provider_text text,
     reference text, processed boolean, completed boolean, final_in_s double precision,
     attempt_id text, attempt_state text, exposure text, provider_ref text, submission_ref text, check_in_s double precision,
-    event_id text, event_type text, source text, reason text, words jsonb,
+    cancel_asked boolean,
+    event_id text, event_type text, source text, reason text, words jsonb, evidence text,
     tx_id text, move text, amount_minor bigint, currency text
 );
 
@@ -137,7 +139,14 @@ begin
             seq = p.seq + 1, phase = c.phase, status = c.status,
             due_at = case when c.due_in_s is null then p.due_at else now() + make_interval(secs => c.due_in_s) end,
             send_alone = c.alone, review_reason = c.review_reason,
-            failure_code = c.failure_code, failure_text = c.failure_text, reference = coalesce(c.reference, p.reference),
+            -- The first explanation stays: what contradicts a final state later does not explain it.
+            failure_code = coalesce(p.failure_code, c.failure_code),
+            failure_text = case when p.failure_code is null then c.failure_text else p.failure_text end,
+            failure_provider_code =
+                case when p.failure_code is null then c.failure_provider_code else p.failure_provider_code end,
+            failure_provider_text =
+                case when p.failure_code is null then c.failure_provider_text else p.failure_provider_text end,
+            reference = coalesce(c.reference, p.reference),
             ledger_tx_id = case when c.move = 'settle' then c.tx_id else p.ledger_tx_id end,
             processed_at = case when c.processed then coalesce(p.processed_at, now()) else p.processed_at end,
             completed_at = case when c.completed then coalesce(p.completed_at, now()) else p.completed_at end,
@@ -152,13 +161,15 @@ begin
     update attempt a set
         state = c.attempt_state, exposure = c.exposure,
         provider_ref = coalesce(c.provider_ref, a.provider_ref), submission_ref = coalesce(c.submission_ref, a.submission_ref),
-        check_at = now() + make_interval(secs => c.check_in_s), updated_at = now()
+        check_at = now() + make_interval(secs => c.check_in_s),
+        cancel_asked_at = case when c.cancel_asked then now() else a.cancel_asked_at end, updated_at = now()
       from unnest(won) c
      where a.account_id = c.account_id and a.id = c.attempt_id and c.attempt_state is not null;
 
-    insert into event (account_id, payout_id, seq, id, type, phase, status, attempt_id, source, reason, words, created_at)
+    insert into event (account_id, payout_id, seq, id, type, phase, status, attempt_id, source, reason, words, evidence,
+                       created_at)
     select c.account_id, c.payout_id, c.expected_seq + 1, c.event_id, c.event_type, c.phase, c.status, c.attempt_id,
-           c.source, c.reason, c.words, now()
+           c.source, c.reason, c.words, c.evidence, now()
       from unnest(won) c;
 
     insert into request_key (account_id, key, fingerprint, payout_id)

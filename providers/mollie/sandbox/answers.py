@@ -10,7 +10,7 @@ from aiohttp import web
 
 from providers.mollie.sandbox.amounts import amount_body, decimal_text
 from providers.mollie.sandbox.facts import API_HOST, DOCS, HAL, REASONS, TITLES
-from providers.mollie.sandbox.records import Balance, Payout
+from providers.mollie.sandbox.records import Balance, Payout, Subscription
 from providers.sandbox.base import reply
 from providers.sandbox.clock import iso_offset
 from providers.sandbox.ledger import last4
@@ -110,4 +110,19 @@ def balance_line(balance: Balance) -> dict[str, str]:
         "status": balance.status,
         "mode": balance.mode,
         "bankAccount": last4(balance.bank_account),
+    }
+
+
+def subscription_view(hook: Subscription) -> dict[str, Any]:
+    return {
+        "resource": "webhook",
+        "id": hook.id,
+        "url": hook.url,
+        "profileId": None,
+        "createdAt": iso_offset(hook.created_ms),
+        "name": hook.name,
+        "eventTypes": hook.event_types,
+        "status": hook.status,
+        "mode": hook.mode,
+        "_links": {"self": link(f"{API_HOST}/v2/webhooks/{hook.id}"), "documentation": docs("/reference/get-webhook")},
     }

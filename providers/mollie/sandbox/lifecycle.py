@@ -10,16 +10,18 @@ from providers.mollie.sandbox.amounts import decimal_text
 from providers.mollie.sandbox.facts import (
     AT_BANK_AFTER_MS,
     COMPLETED_AFTER_MS,
+    COURSES,
     DAY_MS,
     FINAL,
     NEXT,
+    REASONS,
     RUN_HOUR_UTC,
     STATUSES,
     TAKEN_FROM_BALANCE,
 )
 from providers.mollie.sandbox.records import Balance, Payout
 from providers.mollie.sandbox.webhooks import MollieWebhooks
-from providers.sandbox.base import ControlError
+from providers.sandbox.base import ControlError, course_of
 from providers.sandbox.clock import next_business_day_ms, now_ms
 from providers.sandbox.ledger import Money, last4
 
@@ -29,7 +31,18 @@ class MollieLifecycle(MollieWebhooks):
 
     # --- with time
 
-    def _wait_ms(self, status: str, at_ms: int) -> int:
+    def _turn_off(self, payout: Payout, status: str) -> tuple[str, str] | None:
+        """Where its scenario sends it from this status, if not straight on."""
+        return COURSES[course_of(payout.scenario)].turns.get(status) if payout.scenario else None
+
+    def _due_after(self, payout: Payout, status: str) -> int:
+        """When the next step is due; 0 = never by itself."""
+        now, turn = now_ms(), self._turn_off(payout, status)
+        if turn == ("", "") or (status in FINAL and turn is None):
+            return 0
+        return now + (self.returned_after_ms() if status in FINAL else self._wait_ms(status, now, payout.scenario))
+
+    def _wait_ms(self, status: str, at_ms: int, scenario: str) -> int:
         """How long a payout stays in a status that is not final (M-6)."""
         settings = self.settings
         real_ms, explicit_ms = {
@@ -41,17 +54,19 @@ class MollieLifecycle(MollieWebhooks):
             # A short business day: it begins after its own length, and its hours shrink alike.
             share = 1.0 if status == "requested" else real_ms / DAY_MS
             explicit_ms = settings.business_day * share
-        return self.delay_ms(explicit_ms, real_ms)
+        return self.delay_ms(explicit_ms, real_ms, scenario)
 
     def step(self, key: str) -> bool:
         payout = self.payouts.rows[key]
         if not payout.due_ms:
             return False
-        following = NEXT[payout.status]
-        if following == "initiated" and payout.amount_minor > self.balances.rows[payout.balance].available_minor:
-            self._turn(payout, "failed", "insufficient_funds", tried=True)  # M-13
-        else:
-            self._turn(payout, following, following.replace("-", "_"))
+        turn = self._turn_off(payout, payout.status)
+        too_much = payout.amount_minor > self.balances.rows[payout.balance].available_minor
+        if turn is None and payout.status == "requested" and too_much:
+            turn = ("failed", "insufficient_funds")  # M-13
+        following = NEXT.get(payout.status, "")
+        status, reason = turn or (following, following.replace("-", "_"))
+        self._turn(payout, status, reason, tried=reason == "insufficient_funds")
         return True
 
     def _turn(self, payout: Payout, status: str, reason: str, *, tried: bool = False, hold: bool = False) -> None:
@@ -64,8 +79,7 @@ class MollieLifecycle(MollieWebhooks):
             effects += 1
             self.ledger.write([self._money(payout, balance, "sent" if status == "completed" else "returned", effects)])
         change = payout.amount_minor * ((before in TAKEN_FROM_BALANCE) - (status in TAKEN_FROM_BALANCE))
-        stays = status in FINAL or hold
-        due_ms = 0 if stays else now + self._wait_ms(status, now)
+        due_ms = 0 if hold else self._due_after(payout, status)
         stamps: dict[str, int] = {}
         if (status in TAKEN_FROM_BALANCE or tried) and not payout.initiated_ms:
             stamps["initiated_ms"] = now
@@ -78,7 +92,7 @@ class MollieLifecycle(MollieWebhooks):
                 self.balances.change(balance.id, available_minor=balance.available_minor + change)
             self.payouts.change(payout.id, status=status, reason=reason, due_ms=due_ms, effects=effects, **stamps)
             if status != "requested":
-                self._announce(payout)
+                self._announce(payout, more=bool(due_ms))
         slot = (payout.balance, payout.mode)
         if status == "requested":
             self._requested[slot] = payout.id
@@ -109,7 +123,9 @@ class MollieLifecycle(MollieWebhooks):
             to, reason = "failed", "returned"
         if to not in STATUSES:
             raise ControlError(f"Mollie knows no status {to}")
-        self._turn(payout, to, reason or to.replace("-", "_"), tried=reason == "insufficient_funds", hold=hold)
+        if reason is not None and reason not in REASONS:
+            raise ControlError(f"Mollie knows no reason {reason}")
+        self._turn(payout, to, reason or to.replace("-", "_"), tried=reason == "insufficient_funds", hold=hold or to in FINAL)
         return {"id": payout.id, "status": payout.status, "statusReason": payout.reason}
 
     def _by_our_ref(self, ref: str) -> Payout:

@@ -1,29 +1,27 @@
-"""The whole Mollie sandbox: every operation of the API that it plays, on top of state, webhooks and lifecycle.
+"""The whole Mollie sandbox: payouts and balances, on top of the layers that know state, time, keys and subscriptions.
 
 Makes payouts (once for each idempotency key), cancels them, shows payouts and balances. Never completes a payout:
 that is left to time (`lifecycle`).
 """
 
-import asyncio
-import hashlib
 import secrets
 from typing import Any
 
-import orjson
 from aiohttp import web
 
+from providers.mollie.sandbox.amounts import minor_of
 from providers.mollie.sandbox.answers import balance_view, docs, hal, link, no_payout, page_url, payout_view, problem
-from providers.mollie.sandbox.facts import API_HOST, HAL, MAX_DESCRIPTION
-from providers.mollie.sandbox.lifecycle import MollieLifecycle
-from providers.mollie.sandbox.records import Balance, Caller, Payout, StoredAnswer
+from providers.mollie.sandbox.facts import API_HOST, MAX_DESCRIPTION, OBSTACLES
+from providers.mollie.sandbox.idempotency import Make
+from providers.mollie.sandbox.records import Balance, Caller, Payout, PayoutForm
 from providers.mollie.sandbox.rules import json_object, list_limit, wanted_minor
-from providers.sandbox.base import Refused, Route
+from providers.mollie.sandbox.subscriptions import MollieSubscriptions
+from providers.sandbox.base import ControlError, Refused, Route
 from providers.sandbox.clock import now_ms
+from providers.sandbox.scenarios import Scenario
 
-SLOT = web.RequestKey("slot", str)  # the idempotency slot that a request keeps in flight
 
-
-class MollieSandbox(MollieLifecycle):
+class MollieSandbox(MollieSubscriptions):
     def routes(self) -> list[Route]:
         return [
             Route("POST", "/v2/payouts", "create_payout", self._create),
@@ -32,6 +30,7 @@ class MollieSandbox(MollieLifecycle):
             Route("DELETE", "/v2/payouts/{id}", "cancel_payout", self._cancel),
             Route("GET", "/v2/balances", "list_balances", self._list_balances),
             Route("GET", "/v2/balances/{id}", "get_balance", self._get_balance),
+            *self.webhook_routes(),
         ]
 
     def error_answer(self, status: int) -> web.Response:
@@ -46,78 +45,38 @@ class MollieSandbox(MollieLifecycle):
 
     async def _create(self, request: web.Request) -> web.Response:
         self._merchant(request)  # a stranger learns nothing about his body
-        fields = json_object(await request.read())
-        caller = self._caller(request, fields)
-        key = request.headers.get("Idempotency-Key")
-        if not key:
-            answer, payout = await self._create_once(caller, None)
-        else:
-            slot = f"{caller.merchant.api_key}/{caller.mode}/{key}"  # M-3: credential and mode
-            replayed = self._replay(slot, fields)
-            if replayed is not None:
-                return replayed
-            self._in_flight.add(slot)
-            request[SLOT] = slot
-            answer, payout = await self._create_once(caller, key, slot)
-        if payout is not None:
-            await self.before_answer(payout.id, payout.id, request)
+        caller = self._caller(request, "create_payout", json_object(await request.read()))
+
+        async def prepare() -> Make:
+            (scenario,) = await self.scenes(request, [_minor_asked(caller.fields)])
+            return lambda: self._make(request, caller, scenario)
+
+        answer, payout_id = await self._once(request, "create_payout", caller, prepare)
+        if payout_id:
+            await self.before_answer(payout_id, payout_id, request)
         return answer
 
-    def finished(self, request: web.Request) -> None:
-        slot = request.get(SLOT)
-        if slot is not None:
-            self._in_flight.discard(slot)
-
-    def _replay(self, slot: str, fields: dict[str, Any]) -> web.Response | None:
-        if slot in self._in_flight:
-            raise Refused(problem(409, "A request with this idempotency key is still being processed."))
-        stored = self.answers.rows.get(_short(slot))
-        if stored is None or now_ms() - stored.at_ms >= self.settings.idempotency_ttl_ms:
-            return None
-        if stored.fingerprint != _fingerprint(fields):
-            raise Refused(problem(400, "The idempotency key was used for another request."))
-        headers = {"Content-Type": HAL, "Idempotent-Replayed": "true"}
-        return web.Response(status=stored.status, body=stored.body.encode(), headers=headers)
-
-    async def _create_once(
-        self, caller: Caller, key: str | None, slot: str | None = None
-    ) -> tuple[web.Response, Payout | None]:
-        if self.settings.create_takes_ms:
-            await asyncio.sleep(self.settings.create_takes_ms / 1000)
-        payout: Payout | None = None
-        with self.journal.together():  # the payout and its stored answer: both or none after a kill
-            try:
-                payout = self._accept(caller, key)
-                answer = hal(payout_view(payout), 201)
-            except Refused as refused:
-                answer = refused.answer
-            if slot is not None and isinstance(answer.body, bytes):  # M-3: refusals are remembered too
-                self._forget_old_answers()
-                stored = StoredAnswer(_fingerprint(caller.fields), answer.status, answer.body.decode(), now_ms())
-                self.answers.rows.pop(_short(slot), None)  # to the end of the line: rows stay in order of age
-                self.answers.add(_short(slot), stored)
-        return answer, payout
-
-    def _forget_old_answers(self) -> None:
-        horizon_ms = now_ms() - self.settings.idempotency_ttl_ms
-        while self.answers.rows:
-            oldest = next(iter(self.answers.rows))
-            if self.answers.rows[oldest].at_ms >= horizon_ms:
-                return
-            self.answers.remove(oldest)
-
-    def _accept(self, caller: Caller, key: str | None) -> Payout:
+    def _make(self, request: web.Request, caller: Caller, scenario: Scenario | None) -> tuple[web.Response, str]:
         fields = caller.fields
         balance = self._payable_balance(caller, fields.get("balanceId"))
         description = fields.get("description")
         if description is not None and (not isinstance(description, str) or len(description) > MAX_DESCRIPTION):
             raise Refused(problem(422, "The description is not a text of at most 255 characters.", "description"))
+        if caller.merchant.uk and fields.get("amount") is not None:
+            raise Refused(problem(422, "The amount cannot be chosen.", "amount"))  # section 4
         amount_minor = wanted_minor(fields.get("amount"), balance)
-        now = now_ms()
+        key = request.headers.get("Idempotency-Key")
+        payout = self._add(balance, caller.mode, amount_minor, description, key, scenario.name if scenario else "")
+        self.bind(request, payout.id)
+        return hal(payout_view(payout), 201), payout.id
+
+    def _add(
+        self, balance: Balance, mode: str, amount_minor: int, description: str | None, key: str | None, scenario: str
+    ) -> Payout:
         payout = Payout(
             id=f"payout_{secrets.token_hex(11)}",
-            merchant=caller.merchant.id,
-            mode=caller.mode,
+            merchant=balance.merchant,
+            mode=mode,
             balance=balance.id,
             currency=balance.currency,
             amount_minor=amount_minor,
@@ -125,14 +84,26 @@ class MollieSandbox(MollieLifecycle):
             key=key,
             status="requested",
             reason="requested",
-            created_ms=now,
-            due_ms=now + self._wait_ms("requested", now),
+            created_ms=now_ms(),
+            due_ms=0,
+            scenario=scenario,
         )
+        payout.due_ms = self._due_after(payout, "requested")
         self.payouts.add(payout.id, payout)
         if balance.frequency != "never":  # section 1: the side effect
             self.balances.change(balance.id, frequency="never")
         self._index(payout)
         return payout
+
+    def make_payout(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Section 3: lists also show what the dashboard and the automatic schedule have made."""
+        form = PayoutForm.model_validate(body)
+        balance, amount_minor = self.balances.rows.get(form.balance_id), minor_of(form.amount)
+        if balance is None or not amount_minor:
+            raise ControlError('balanceId must be that of a balance, and amount a text such as "10.00"')
+        with self.journal.together():
+            payout = self._add(balance, form.mode or balance.mode or "live", amount_minor, form.description, None, "")
+        return {"id": payout.id, "status": payout.status}
 
     def _payable_balance(self, caller: Caller, balance_id: Any) -> Balance:
         """Section 4's refusals; M-1: all are 422 with the field `balanceId`, too little money is `amount`."""
@@ -141,6 +112,8 @@ class MollieSandbox(MollieLifecycle):
             raise Refused(problem(422, "The 'balanceId' field is invalid.", "balanceId"))
         if balance.status != "active":
             raise Refused(problem(422, "The balance is not active.", "balanceId"))
+        if balance.obstacle is not None:
+            raise Refused(problem(422, OBSTACLES[balance.obstacle], "balanceId"))
         if (balance.id, caller.mode) in self._requested:  # M-11
             raise Refused(problem(422, "Another payout of this balance waits for the next business day.", "balanceId"))
         return balance
@@ -154,20 +127,20 @@ class MollieSandbox(MollieLifecycle):
         return payout
 
     async def _get(self, request: web.Request) -> web.Response:
-        payout = self._own(request, self._caller(request))
-        if await self.hidden("get_payout", request, payout.created_ms):
+        payout = self._own(request, self._caller(request, "get_payout"))
+        if await self.hidden("get_payout", request, payout.created_ms, payout.id):
             raise Refused(no_payout(payout.id))
         return hal(payout_view(payout))
 
     async def _cancel(self, request: web.Request) -> web.Response:
-        payout = self._own(request, self._caller(request))
+        payout = self._own(request, self._caller(request, "cancel_payout"))
         if payout.status != "requested":
             raise Refused(problem(409, "The payout cannot be canceled in its current state."))
         self._turn(payout, "canceled", "canceled")
         return hal(payout_view(payout))
 
     async def _list(self, request: web.Request) -> web.Response:
-        caller = self._caller(request)
+        caller = self._caller(request, "list_payouts")
         query = request.query
         limit = list_limit(query)
         ids = self._of_merchant.get(caller.merchant.id, [])
@@ -185,7 +158,7 @@ class MollieSandbox(MollieLifecycle):
             started = started or payout_id == start
             if not started:
                 before.append(payout_id)
-            elif not await self.hidden("list_payouts", request, payout.created_ms):
+            elif not await self.hidden("list_payouts", request, payout.created_ms, payout.id):
                 found.append(payout)
                 if len(found) > limit:
                     break
@@ -202,14 +175,8 @@ class MollieSandbox(MollieLifecycle):
 
     # --- balances
 
-    def _balance_reader(self, request: web.Request) -> Caller:
-        caller = self._caller(request)
-        if not caller.is_token and not self.settings.api_key_reads_balances:
-            raise Refused(problem(403, "An API key cannot read balances."))  # section 2
-        return caller
-
     async def _list_balances(self, request: web.Request) -> web.Response:
-        caller = self._balance_reader(request)
+        caller = self._caller(request, "list_balances")
         rows = [balance_view(balance, caller.mode) for balance in self._balances_of(caller.merchant.id, caller.mode)]
         links = {
             "self": link(f"{API_HOST}/v2/balances"),
@@ -220,7 +187,7 @@ class MollieSandbox(MollieLifecycle):
         return hal({"count": len(rows), "_embedded": {"balances": rows}, "_links": links})
 
     async def _get_balance(self, request: web.Request) -> web.Response:
-        caller = self._balance_reader(request)
+        caller = self._caller(request, "get_balance")
         wanted = request.match_info["id"]
         for balance in self._balances_of(caller.merchant.id, caller.mode):
             if wanted in ("primary", balance.id):  # the first one is the primary
@@ -228,10 +195,7 @@ class MollieSandbox(MollieLifecycle):
         raise Refused(problem(404, f"No balance exists with token {wanted}."))
 
 
-def _short(slot: str) -> str:
-    """A stored answer's name without the credential in it."""
-    return hashlib.blake2b(slot.encode(), digest_size=16).hexdigest()
-
-
-def _fingerprint(fields: dict[str, Any]) -> str:
-    return hashlib.blake2b(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+def _minor_asked(fields: dict[str, Any]) -> int:
+    """The amount as it was sent, 0 when there is none: it may ask for a scenario."""
+    amount = fields.get("amount")
+    return (minor_of(amount.get("value")) or 0) if isinstance(amount, dict) else 0

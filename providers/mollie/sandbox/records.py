@@ -22,6 +22,7 @@ class MollieSettings(SandboxSettings):
     simple_payload: bool = False  # webhooks without the embedded payout
     bare_payload: bool = False  # webhooks that are the payout itself (the conflict of section 9)
     api_key_reads_balances: bool = False  # section 2 says no
+    cache_refusals: bool = True  # M-3
 
 
 class BalanceForm(ControlForm):
@@ -31,6 +32,17 @@ class BalanceForm(ControlForm):
     status: Literal["active", "inactive"] = "active"
     bank_account: str = "NL00BANK0123456789"
     mode: Literal["live", "test"] | None = None
+    reserve: str = "0.00"  # M-9
+    obstacle: Literal["payouts_blocked", "queued_refunds", "negative_balance", "bank_account"] | None = None  # section 4
+
+
+class PayoutForm(ControlForm):
+    """A payout of the dashboard or of the automatic schedule: lists show those too (section 3)."""
+
+    balance_id: str
+    amount: str
+    description: str | None = None
+    mode: Literal["live", "test"] | None = None
 
 
 class MerchantForm(ControlForm):
@@ -39,6 +51,8 @@ class MerchantForm(ControlForm):
     webhook_secret: str | None = Field(default=None, min_length=1)
     webhook_secrets: list[str] | None = Field(default=None, min_length=1, max_length=2)
     balances: list[BalanceForm] | None = None
+    permissions: list[str] | None = None  # of an advanced token; None = all of section 2
+    uk: bool = False  # section 4: registered in the UK, and may not say an amount
 
 
 @dataclass(slots=True)
@@ -47,6 +61,8 @@ class Merchant:
     api_key: str
     webhook_url: str | None
     webhook_secrets: list[str]
+    permissions: list[str] | None = None
+    uk: bool = False
 
 
 @dataclass(slots=True)
@@ -60,6 +76,8 @@ class Balance:
     bank_account: str
     frequency: str
     created_ms: int
+    reserve_minor: int = 0
+    obstacle: str | None = None
 
 
 @dataclass(slots=True)
@@ -80,6 +98,7 @@ class Payout:
     completed_ms: int = 0
     canceled_ms: int = 0
     effects: int = 0
+    scenario: str = ""
 
 
 @dataclass(slots=True)
@@ -90,6 +109,31 @@ class StoredAnswer:
     status: int
     body: str
     at_ms: int
+    ref: str = ""  # the payout, where one was made
+
+
+@dataclass(slots=True)
+class Subscription:
+    """Section 9: a webhook that was made by API, with an address and a secret of its own."""
+
+    id: str
+    merchant: str
+    mode: str
+    name: str
+    url: str
+    event_types: list[str]
+    status: str
+    secret: str
+    created_ms: int
+
+
+@dataclass(slots=True)
+class Event:
+    """What GET `/v2/events/{id}` shows again."""
+
+    merchant: str
+    mode: str
+    body: str
 
 
 @dataclass(slots=True)

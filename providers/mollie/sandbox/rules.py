@@ -10,7 +10,7 @@ import orjson
 
 from providers.mollie.sandbox.amounts import minor_of
 from providers.mollie.sandbox.answers import problem
-from providers.mollie.sandbox.facts import LIST_DEFAULT, LIST_MAX, RESERVE_MINOR
+from providers.mollie.sandbox.facts import LIST_DEFAULT, LIST_MAX
 from providers.mollie.sandbox.records import Balance
 from providers.sandbox.base import Refused
 
@@ -35,7 +35,7 @@ def list_limit(query: Mapping[str, str]) -> int:
 def wanted_minor(amount: Any, balance: Balance) -> int:
     """How much: what was asked, or everything but the reserve (section 4); checked against the balance (M-13)."""
     if amount is None:
-        minor: int | None = max(0, balance.available_minor - RESERVE_MINOR)
+        minor: int | None = max(0, balance.available_minor - balance.reserve_minor)
     else:
         minor = minor_of(amount.get("value")) if isinstance(amount, dict) else None
         if minor is None or not minor or set(amount) != {"currency", "value"}:

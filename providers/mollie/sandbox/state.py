@@ -10,16 +10,18 @@ from aiohttp import web
 
 from providers.mollie.sandbox.amounts import minor_of
 from providers.mollie.sandbox.answers import balance_line, problem
-from providers.mollie.sandbox.facts import RETRIES
+from providers.mollie.sandbox.facts import ALSO_BY, API_KEY_MAY, COURSES, ECHO_NAMES, PERMISSIONS, RETRIES
 from providers.mollie.sandbox.records import (
     Balance,
     BalanceForm,
     Caller,
+    Event,
     Merchant,
     MerchantForm,
     MollieSettings,
     Payout,
     StoredAnswer,
+    Subscription,
 )
 from providers.sandbox.base import ControlError, Refused, Sandbox
 from providers.sandbox.clock import now_ms
@@ -32,6 +34,9 @@ class MollieState(Sandbox[MollieSettings]):
     settings_type = MollieSettings
     retry_policy = RETRIES
     idempotency_header = "Idempotency-Key"
+    courses = COURSES.keys()
+    echo_names = ECHO_NAMES
+    also_by = ALSO_BY
     settings: MollieSettings
 
     def declare_tables(self) -> None:
@@ -39,6 +44,8 @@ class MollieState(Sandbox[MollieSettings]):
         self.balances = self.journal.table("balance", Balance)
         self.payouts = self.journal.table("payout", Payout)
         self.answers = self.journal.table("answer", StoredAnswer)
+        self.subscriptions = self.journal.table("subscription", Subscription)
+        self.events = self.journal.table("event", Event)
 
     def reindex(self) -> None:
         self._in_flight: set[str] = set()
@@ -71,6 +78,8 @@ class MollieState(Sandbox[MollieSettings]):
             api_key=form.api_key or f"test_{secrets.token_hex(15)}",
             webhook_url=form.webhook_url if "webhook_url" in form.model_fields_set or not old else old.webhook_url,
             webhook_secrets=signing or (old.webhook_secrets if old else [secrets.token_hex(16)]),
+            permissions=form.permissions if "permissions" in form.model_fields_set or not old else old.permissions,
+            uk=form.uk if "uk" in form.model_fields_set or not old else old.uk,
         )
         wanted = form.balances if form.balances is not None else [] if old else [BalanceForm()]
         with self.journal.together():
@@ -88,9 +97,9 @@ class MollieState(Sandbox[MollieSettings]):
         }
 
     def _put_balance(self, merchant: Merchant, form: BalanceForm) -> None:
-        minor = minor_of(form.available)
-        if minor is None:
-            raise ControlError('available must be a text such as "10.00"')
+        minor, reserve_minor = minor_of(form.available), minor_of(form.reserve)
+        if minor is None or reserve_minor is None:
+            raise ControlError('available and reserve must be texts such as "10.00"')
         balance_id = form.id or f"bal_{secrets.token_hex(11)}"
         old = self.balances.rows.get(balance_id)
         if old is not None and old.merchant != merchant.id:
@@ -108,6 +117,8 @@ class MollieState(Sandbox[MollieSettings]):
                 bank_account=form.bank_account,
                 frequency=old.frequency if old else "daily",
                 created_ms=old.created_ms if old else now_ms(),
+                reserve_minor=reserve_minor,
+                obstacle=form.obstacle,
             ),
         )
 
@@ -137,10 +148,16 @@ class MollieState(Sandbox[MollieSettings]):
             raise Refused(problem(401, "Missing authentication, or failed to authenticate"))
         return merchant
 
-    def _caller(self, request: web.Request, fields: dict[str, Any] | None = None) -> Caller:
-        """Section 2. `fields` is a create's body; other calls carry `testmode` in the query."""
+    def _caller(self, request: web.Request, operation: str, fields: dict[str, Any] | None = None) -> Caller:
+        """Section 2: who asks, and may he? `fields` is the body of a POST; other calls carry `testmode` in the query."""
         merchant = self._merchant(request)
         is_token = not merchant.api_key.startswith(("live_", "test_"))
+        permission = PERMISSIONS[operation]
+        reads_balance = permission == "balances.read" and self.settings.api_key_reads_balances
+        if not is_token and operation not in API_KEY_MAY and not reads_balance:
+            raise Refused(problem(403, "An API key cannot do this."))
+        if is_token and merchant.permissions is not None and permission not in merchant.permissions:
+            raise Refused(problem(403, f"The token lacks the permission {permission}."))
         test = request.query.get("testmode") == "true"
         told = "testmode" in request.query
         if fields is not None:

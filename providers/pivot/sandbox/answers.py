@@ -90,9 +90,9 @@ def success(data: Any, *, message: str = "Success", pagination: dict[str, int] |
     return reply(body)
 
 
-def problem(code: str, field: str = "", *, http: int | None = None) -> web.Response:
+def problem(code: str, field: str = "", *, http: int | None = None, detail: str | None = None) -> web.Response:
     what = PROBLEMS.get(code) or Problem(code, 400, code, code)
-    details = [{"field": field, "message": what.detail.format(field=field)}]
+    details = [{"field": field, "message": detail or what.detail.format(field=field)}]
     error = {"type": what.type, "details": details, what.trace: secrets.token_hex(16)}
     return reply({"code": what.code, "message": what.message, "error": error}, http or what.http)
 
@@ -106,11 +106,13 @@ def row_view(payout: Payout, position: int) -> dict[str, Any]:
     return view
 
 
-def totals(payout: Payout) -> dict[str, int]:
-    names = ("Failed", "Pending", "Success", "Cancelled")
+def totals(payout: Payout, *, old: bool = False) -> dict[str, int]:
+    names = ("Failed", "Pending", "Success") if old else ("Failed", "Pending", "Success", "Cancelled")
     totals = {f"total{name}{unit}": 0 for name in names for unit in ("Amount", "Count")}
     for row, state in zip(payout.rows, payout.states, strict=True):
         name = TOTAL_OF.get(state["status"], "Pending")
+        if name not in names:
+            continue
         totals[f"total{name}Count"] += 1
         totals[f"total{name}Amount"] += int(row["amount"]["value"])
     return totals

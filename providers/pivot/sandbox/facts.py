@@ -4,7 +4,9 @@ Only data. Never decides anything: what a fact means for a request or a payout i
 """
 
 import re
+from dataclasses import dataclass
 
+from providers.sandbox import scenarios
 from providers.sandbox.webhooks import RetryPolicy
 
 TOKEN_TTL_MS = 900_000  # section 2: 15 minutes
@@ -41,6 +43,41 @@ UNKNOWN_ACCOUNT = "999966660003"  # an inquiry finds nothing
 FINAL_ROW_WORDS = frozenset({"SUCCESS", "FAILED", "CANCELLED", "RETURNED"})
 ROW_WORDS = FINAL_ROW_WORDS | {"PENDING", "APPROVED"}
 REQUEST_WORDS = frozenset({"IN_PROGRESS", "PENDING", "DONE", "DELAYED", "CANCELLED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What becomes of a row: its last word and reason, and what follows later."""
+
+    word: str
+    reason: str = ""
+    then: str = ""
+    then_reason: str = ""
+
+
+COURSES = {
+    scenarios.PAID: Course("SUCCESS"),
+    scenarios.RETURNED: Course("SUCCESS", "", "FAILED", "Unknown Bank Network error"),  # V-5
+    scenarios.STUCK: Course("PENDING"),  # section 6: at the partner or bank; here for ever
+    scenarios.REJECTED: Course("FAILED", "Invalid account"),
+    scenarios.FAILED: Course("FAILED", "Failed to process by Bank Network"),
+    scenarios.NO_FUNDS: Course("SUCCESS"),  # what becomes of it after a top-up; until then the whole request waits
+    scenarios.LIMIT: Course("FAILED", "Declined due to beneficiary limit"),
+    scenarios.CANCELLED: Course("CANCELLED"),
+}
+
+# Where a body tells the amount, the currency and our reference.
+ECHO_NAMES = {"amount": frozenset({"value"}), "currency": frozenset({"currency"}), "reference": frozenset({"referenceId"})}
+# Scenario -> the documented test value that asks for the same.
+ALSO_BY = {
+    scenarios.PAID: "account 999966660001",
+    scenarios.REJECTED: "account 999966660003 (0002 inactive, 0006 dormant)",
+    scenarios.NO_FUNDS: "account 999966660007, or an amount above the balance",
+    "error_but_paid": "account 999966660008",
+}
+
+HISTORY_MONTHS_MS = 183 * 24 * 3600 * 1000  # section 3: up to six months back
+HISTORY_SPAN_MS = 31 * 24 * 3600 * 1000
 
 # Section 11.
 CHANNELS = frozenset(

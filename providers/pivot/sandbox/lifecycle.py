@@ -7,7 +7,7 @@ Never makes a payout and never answers a request of Pivot's API.
 from typing import Any
 
 from providers.pivot.sandbox.facts import DONE_AFTER_MS, REQUEST_WORDS, ROW_WORDS, SHORT_OF_FUNDS
-from providers.pivot.sandbox.money import move, outcome
+from providers.pivot.sandbox.money import move, outcome, returns
 from providers.pivot.sandbox.records import Payout
 from providers.pivot.sandbox.webhooks import PivotWebhooks
 from providers.sandbox.base import ControlError
@@ -25,15 +25,22 @@ class PivotLifecycle(PivotWebhooks):
         if not payout.next:
             return False
         everyone = range(len(payout.rows))
-        if payout.next == "decide" and not payout.funded:
+        if payout.next == "return":  # V-5
+            paid = {p: mark for p, mark in returns(payout).items() if payout.states[p]["status"] == "SUCCESS"}
+            self._mark(payout, paid, "DONE")
+        elif payout.next == "decide" and not payout.funded:
             self._mark(payout, dict.fromkeys(everyone, ("APPROVED", SHORT_OF_FUNDS)), "PENDING")
         elif payout.next == "decide" and self.settings.row_after_ms > 0:
-            self._mark(payout, dict.fromkeys(everyone, ("PENDING", "")), "DONE", then="finish")
+            row_after_ms = int(self.settings.row_after_ms * payout.pace)
+            self._mark(payout, dict.fromkeys(everyone, ("PENDING", "")), "DONE", then=("finish", row_after_ms))
         else:
-            self._mark(payout, {position: outcome(payout, position) for position in everyone}, "DONE")
+            then = ("return", self.returned_after_ms()) if returns(payout) else None
+            self._mark(payout, {position: outcome(payout, position) for position in everyone}, "DONE", then=then)
         return True
 
-    def _mark(self, payout: Payout, marks: dict[int, tuple[str, str]], status: str, then: str = "") -> None:
+    def _mark(
+        self, payout: Payout, marks: dict[int, tuple[str, str]], status: str, then: tuple[str, int] | None = None
+    ) -> None:
         """Give rows a new status with its effect on the money, then tell the merchant. Money first."""
         now = now_ms()
         states = [dict(state) for state in payout.states]
@@ -48,11 +55,11 @@ class PivotLifecycle(PivotWebhooks):
             if change:
                 balance = self.merchants.rows[payout.merchant].balance
                 self.merchants.change(payout.merchant, balance=balance + change)
-            due_ms = int(now + self.settings.row_after_ms) if then else 0
+            following, due_ms = (then[0], now + then[1]) if then else ("", 0)
             self.payouts.change(
-                payout.uuid, states=states, status=status, updated_ms=now, next=then, due_ms=due_ms, hidden_until_ms=0
+                payout.uuid, states=states, status=status, updated_ms=now, next=following, due_ms=due_ms, hidden_until_ms=0
             )
-            self._announce(payout, marks, again=was_done)
+            self._announce(payout, marks, again=was_done, more=then is not None)
         if then:
             self.schedule.add(due_ms, self._due, payout.uuid)
 
@@ -110,7 +117,7 @@ class PivotLifecycle(PivotWebhooks):
             raise ControlError("only a request that waits for a top-up can be retried")
         held = any(state["held"] for state in payout.states)
         funded = held or merchant.balance >= need
-        due_ms = now_ms() + self.delay_ms(self.settings.done_after_ms, DONE_AFTER_MS)
+        due_ms = now_ms() + int(self.delay_ms(self.settings.done_after_ms, DONE_AFTER_MS) * payout.pace)
         states = [{**state, "status": "", "reason": "", "held": funded} for state in payout.states]
         with self.journal.together():
             if funded and not held:

@@ -6,14 +6,30 @@ or to a table: `lifecycle` does that, the money first.
 
 from typing import Any, Literal
 
-from providers.pivot.sandbox.facts import FINAL_ROW_WORDS, MAGIC_ACCOUNTS
+from providers.pivot.sandbox.facts import COURSES, FINAL_ROW_WORDS, MAGIC_ACCOUNTS, Course
 from providers.pivot.sandbox.records import Payout
+from providers.sandbox.base import course_of
 from providers.sandbox.ledger import Money, last4
 
 
-def outcome(payout: Payout, position: int) -> tuple[str, str]:
+def course(payout: Payout, position: int) -> Course:
+    """What becomes of a row: its scenario, else its account number (section 12)."""
+    scenario = payout.states[position].get("scenario", "")
+    if scenario:
+        return COURSES[course_of(scenario)]
     account = payout.rows[position]["channelInformation"]["accountNumber"]
-    return MAGIC_ACCOUNTS.get(account, ("SUCCESS", ""))
+    return Course(*MAGIC_ACCOUNTS.get(account, ("SUCCESS", "")))
+
+
+def outcome(payout: Payout, position: int) -> tuple[str, str]:
+    found = course(payout, position)
+    return found.word, found.reason
+
+
+def returns(payout: Payout) -> dict[int, tuple[str, str]]:
+    """The rows that come back after they were paid, and how Pivot tells it."""
+    found = {position: course(payout, position) for position in range(len(payout.rows))}
+    return {position: (row.then, row.then_reason) for position, row in found.items() if row.then}
 
 
 def move(payout: Payout, position: int, state: dict[str, Any], word: str, movements: list[Money]) -> int:

@@ -1,6 +1,6 @@
-"""The whole Pivot sandbox: every operation of the API that it plays, on top of state, webhooks and lifecycle.
+"""The whole Pivot sandbox: inquiries and payouts, on top of the layers that know state, callbacks, time and wallets.
 
-Inquires accounts, makes payouts, shows payouts and balances. Never ends a payout: that is left to time (`lifecycle`).
+Inquires accounts, makes payouts, shows payouts. Never ends a payout: that is left to time (`lifecycle`).
 """
 
 import hashlib
@@ -12,31 +12,33 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from providers.pivot.sandbox.answers import CODE_BY_STATUS, inquiry_result, problem, row_view, success, totals
+from providers.pivot.sandbox.answers import CODE_BY_STATUS, inquiry_result, problem, row_view, success
 from providers.pivot.sandbox.facts import (
-    DESCRIPTION,
     DONE_AFTER_MS,
     MAX_ROWS,
     NO_FUNDS_ACCOUNT,
     TIMEOUT_ACCOUNT,
     TIMEOUT_HIDDEN_MS,
 )
-from providers.pivot.sandbox.lifecycle import PivotLifecycle
 from providers.pivot.sandbox.records import Inquiry, Merchant, Payout
-from providers.pivot.sandbox.rules import amount_of, channel_of, json_object, paging, request_id_of, text_field
-from providers.sandbox.base import Refused, Route
+from providers.pivot.sandbox.rules import amount_of, channel_of, description_of, json_object, paging, request_id_of, text_field
+from providers.pivot.sandbox.wallets import PivotWallets
+from providers.sandbox import scenarios
+from providers.sandbox.base import Refused, Route, course_of
 from providers.sandbox.clock import iso_nanos, iso_seconds, now_ms
+from providers.sandbox.scenarios import Scenario
+
+DAY_MS = 24 * 3600 * 1000
 
 
-class PivotSandbox(PivotLifecycle):
+class PivotSandbox(PivotWallets):
     def routes(self) -> list[Route]:
         return [
             Route("POST", "/v1/access-token", "token", self._token),
             Route("POST", "/v1/inquiry-account", "inquire_account", self._inquire),
             Route("GET", "/v1/inquiry-account/{uuid}", "get_inquiry", self._get_inquiry),
             Route("POST", "/v1/payouts", "create_payout", self._create),
-            Route("GET", "/v1/payouts/balance", "get_balance", self._payout_balance),
-            Route("GET", "/v1/balances", "list_balances", self._balances),
+            *self.wallet_routes(),  # before the next line, whose path would take `balance` for an id
             Route("GET", "/v1/payouts/{id}", "get_payout", self._get, _read_operation, ("find_payout",)),
         ]
 
@@ -83,15 +85,38 @@ class PivotSandbox(PivotLifecycle):
         body = json_object(raw)
         fingerprint = hashlib.blake2b(orjson.dumps(body, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
         known = self.payouts.rows.get(self._by_request_id.get((merchant.id, request_id), ""))
-        if known is not None and now_ms() - known.created_ns // 1_000_000 < self.settings.request_id_ttl_ms:
+        if known is not None and await self._remembers(request, known):
             if known.fingerprint != fingerprint:
                 raise Refused(problem("request_id_used"))
             return self._created_answer(known)
+        if self._withdrawal_of(merchant, request_id) is not None:
+            raise Refused(problem("request_id_used"))  # section 9: one scope for all endpoints
         rows = self._rows(merchant, body)  # V-8: one bad row refuses all
-        payout = self._accept(merchant, request_id, fingerprint, rows)
+        self._check_day(merchant, rows)
+        chosen = await self.scenes(request, [int(row["amount"]["value"]) for row in rows])
+        payout = self._accept(request, merchant, request_id, fingerprint, rows, chosen)
         answer = self._created_answer(payout)
         await self.before_answer(payout.uuid, payout.uuid, request)
         return answer
+
+    async def _remembers(self, request: web.Request, known: Payout) -> bool:
+        made_ms = known.created_ns // 1_000_000
+        if await self.forgets_key("create_payout", request, known.uuid, made_ms):
+            return False
+        return now_ms() - made_ms < self.settings.request_id_ttl_ms
+
+    def _check_day(self, merchant: Merchant, rows: list[dict[str, Any]]) -> None:
+        """V-3: off unless the setting `dailyLimit` says otherwise."""
+        limit = self.settings.daily_limit
+        if limit is None:
+            return
+        today = now_ms() // DAY_MS
+        made = [
+            p for p in self.payouts.rows.values() if p.merchant == merchant.id and p.created_ns // 1_000_000 // DAY_MS == today
+        ]
+        left = limit - sum(int(row["amount"]["value"]) for payout in made for row in payout.rows)
+        if sum(int(row["amount"]["value"]) for row in rows) > left:
+            raise Refused(problem("daily_payout_limit_exceeded", detail=f"Remaining amount today: Rp {max(0, left)}"))
 
     def _rows(self, merchant: Merchant, body: dict[str, Any]) -> list[dict[str, Any]]:
         given = body.get("payouts")
@@ -118,25 +143,33 @@ class PivotSandbox(PivotLifecycle):
             channel, account, name = inquiry.channel, inquiry.account, inquiry.name
         else:
             channel, account, name = channel_of(row)
-        description = row.get("description") or ""
-        if description and not (isinstance(description, str) and DESCRIPTION.fullmatch(description)):
-            raise Refused(problem("field_format_invalid", "description"))
         return {
-            "amount": amount_of(row.get("amount"), self.settings.min_amount),
+            "amount": amount_of(row.get("amount"), self.settings.min_amount, self.settings.max_amount),
             "inquiryId": inquiry_id,
             "channelCode": channel,
             "channelInformation": {"accountName": name, "accountNumber": account},
-            "description": description,
+            "description": description_of(row, loose=self.settings.loose_descriptions),
             "referenceId": reference,
         }
 
-    def _accept(self, merchant: Merchant, request_id: str, fingerprint: str, rows: list[dict[str, Any]]) -> Payout:
+    def _accept(
+        self,
+        request: web.Request,
+        merchant: Merchant,
+        request_id: str,
+        fingerprint: str,
+        rows: list[dict[str, Any]],
+        chosen: list[Scenario | None],
+    ) -> Payout:
         need = sum(int(row["amount"]["value"]) + self.settings.payout_fee for row in rows)
         accounts = {row["channelInformation"]["accountNumber"] for row in rows}
         # A balance that is too low is silent here (section 6): it shows as PENDING later.
-        funded = merchant.balance >= need and NO_FUNDS_ACCOUNT not in accounts
+        names = [scenario.name if scenario else "" for scenario in chosen]
+        starved = NO_FUNDS_ACCOUNT in accounts or scenarios.NO_FUNDS in {course_of(name) for name in names}
+        funded = merchant.balance >= need and not starved
         timeout = TIMEOUT_ACCOUNT in accounts
-        wait_ms = self.delay_ms(self.settings.done_after_ms, DONE_AFTER_MS)
+        pace = max((scenario.pace for scenario in chosen if scenario), default=1.0)
+        wait_ms = int(self.delay_ms(self.settings.done_after_ms, DONE_AFTER_MS) * pace)
         if timeout:
             wait_ms = self.delay_ms(self.settings.timeout_hidden_ms, TIMEOUT_HIDDEN_MS)
         now = now_ms()
@@ -149,15 +182,19 @@ class PivotSandbox(PivotLifecycle):
             updated_ms=now,
             status="IN_PROGRESS",
             rows=rows,
-            states=[{"status": "", "reason": "", "updatedMs": now, "held": funded, "effects": 0} for _ in rows],
+            states=[
+                {"status": "", "reason": "", "updatedMs": now, "held": funded, "effects": 0, "scenario": name} for name in names
+            ],
             funded=funded,
             next="decide",
             due_ms=now + wait_ms,
             hidden_until_ms=now + wait_ms if timeout else 0,
             first_code="service_unavailable" if timeout else "",
+            pace=pace,
         )
         with self.journal.together():
             self.payouts.add(payout.uuid, payout)
+            self.bind(request, payout.uuid)
             if funded:
                 self.merchants.change(merchant.id, balance=merchant.balance - need)
         self._index(payout)
@@ -172,11 +209,14 @@ class PivotSandbox(PivotLifecycle):
                 "created": created,
                 "merchantId": payout.merchant,
                 "payouts": payout.rows,
-                "status": "IN_PROGRESS",
+                "status": self._status_word("IN_PROGRESS"),
                 "updated": created,
                 "uuid": payout.uuid,
             }
         )
+
+    def _status_word(self, status: str) -> str:
+        return status.replace("_", " ") if self.settings.spaced_status else status
 
     # --- reads
 
@@ -190,7 +230,7 @@ class PivotSandbox(PivotLifecycle):
         payout = self.payouts.rows.get(key)
         if payout is None or payout.merchant != merchant.id:
             raise Refused(problem("resource_missing"))
-        if await self.hidden(_read_operation(request), request, payout.created_ns // 1_000_000):
+        if await self.hidden(_read_operation(request), request, payout.created_ns // 1_000_000, payout.uuid):
             raise Refused(problem("resource_missing"))
         if payout.hidden_until_ms and payout.status == "IN_PROGRESS":
             raise Refused(problem("payouts_in_process"))  # V-7
@@ -208,7 +248,7 @@ class PivotSandbox(PivotLifecycle):
         if key != payout.uuid:
             raise Refused(problem("resource_missing"))
         # Section 3: no created, status or updated at request level in this shape.
-        data = {"merchantId": payout.merchant, "payoutResults": totals(payout), "uuid": payout.uuid}
+        data = {"merchantId": payout.merchant, **self._results(payout), "uuid": payout.uuid}
         return success({**data, "payouts": row_view(payout, position)})
 
     def _whole(self, payout: Payout, query: Mapping[str, str]) -> web.Response:
@@ -217,9 +257,9 @@ class PivotSandbox(PivotLifecycle):
         data = {
             "created": iso_seconds(payout.created_ns // 1_000_000),
             "merchantId": payout.merchant,
-            "payoutResults": totals(payout),
+            **self._results(payout),
             "payouts": [row_view(payout, position) for position in positions],
-            "status": payout.status,
+            "status": self._status_word(payout.status),
             "updated": iso_seconds(payout.updated_ms),
             "uuid": payout.uuid,
         }
@@ -230,20 +270,6 @@ class PivotSandbox(PivotLifecycle):
             "totalPages": -(-len(payout.rows) // per_page),
         }
         return success(data, pagination=pagination)
-
-    async def _payout_balance(self, request: web.Request) -> web.Response:
-        merchant = self._merchant(request)
-        if request.query.get("currency", "IDR") != "IDR":
-            raise Refused(problem("field_format_invalid", "currency"))
-        return success({"availableBalance": {"currency": "IDR", "value": f"{merchant.balance}.00"}})
-
-    async def _balances(self, request: web.Request) -> web.Response:
-        merchant = self._merchant(request)
-        use = request.query.get("usecase", "DISBURSEMENT")
-        if use not in ("DISBURSEMENT", "PAYMENT", "WALLET"):
-            raise Refused(problem("field_format_invalid", "usecase"))
-        value = merchant.balance if use == "DISBURSEMENT" else 0  # payouts draw on no other (section 3)
-        return success({"availableBalance": {"currency": "IDR", "value": f"{value}.00"}})
 
 
 def _read_operation(request: web.Request) -> str:

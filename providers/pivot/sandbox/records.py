@@ -24,6 +24,13 @@ class PivotSettings(SandboxSettings):
     payout_fee: int = 0  # per row; 4,000 was seen (section 8)
     inquiry_fee: int = 0  # 450 was seen
     inquiry_pending_ms: float = 0
+    max_amount: int | None = None  # V-3
+    daily_limit: int | None = None  # V-3: rupiah a merchant may pay out on one day (UTC)
+    spaced_status: bool = False  # section 4: the object table writes IN PROGRESS
+    old_totals: bool = False  # section 5: without the two Cancelled ones
+    results_key: Literal["payoutResults", "payoutsResults"] = "payoutResults"  # section 5
+    callback_reason: Literal["null", "empty"] = "null"  # section 10: how a callback says that there is no reason
+    loose_descriptions: bool = False  # section 4: the samples have spaces and up to 28 characters
 
 
 class MerchantForm(ControlForm):
@@ -32,6 +39,7 @@ class MerchantForm(ControlForm):
     callback_url: str | None = None
     callback_api_key: str | None = None
     balance: int | None = None
+    payment_balance: int | None = None  # the wallet that only withdrawals draw on
 
 
 @dataclass(slots=True)
@@ -41,6 +49,7 @@ class Merchant:
     callback_url: str | None
     callback_key: str
     balance: int
+    payment_balance: int = 0
 
 
 @dataclass(slots=True)
@@ -60,7 +69,7 @@ class Inquiry:
 
 @dataclass(slots=True)
 class Payout:
-    """A request with its rows. `states[i]` belongs to `rows[i]`: status, reason, updatedMs, held, effects."""
+    """A request with its rows. `states[i]` belongs to `rows[i]`: status, reason, updatedMs, held, effects, scenario."""
 
     uuid: str
     merchant: str
@@ -72,7 +81,21 @@ class Payout:
     rows: list[dict[str, Any]]
     states: list[dict[str, Any]]
     funded: bool
-    next: str  # "decide", "finish" or "": the step that waits
+    next: str  # "decide", "finish", "return" or "": the step that waits
     due_ms: int
     hidden_until_ms: int = 0  # V-7: reads say payouts_in_process until then
     first_code: str = ""  # V-7: the first answer was this error, and is repeated
+    pace: float = 1.0
+
+
+@dataclass(slots=True)
+class Withdrawal:
+    """Section 3: money moved from the PAYMENT wallet to the one that payouts draw on."""
+
+    uuid: str
+    merchant: str
+    request_id: str
+    fingerprint: str
+    reference: str
+    amount: int
+    created_ms: int

@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from providers.pivot.sandbox.answers import problem
-from providers.pivot.sandbox.facts import CHANNELS, REQUEST_ID, WHOLE_RUPIAH
+from providers.pivot.sandbox.facts import CHANNELS, DESCRIPTION, REQUEST_ID, WHOLE_RUPIAH
 from providers.sandbox.base import Refused
 
 CHECKED_TEXTS: tuple[tuple[str, int], ...] = (("accountNumber", 60), ("accountName", 60))
@@ -62,7 +62,15 @@ def channel_of(body: dict[str, Any]) -> tuple[str, str, str]:
     return channel, account, name
 
 
-def amount_of(amount: Any, minimum: int) -> dict[str, str]:
+def description_of(row: dict[str, Any], *, loose: bool) -> str:
+    """Section 4, CONFLICT: the rule says letters and digits, the samples have spaces."""
+    description = row.get("description") or ""
+    if description and not (isinstance(description, str) and (loose or DESCRIPTION.fullmatch(description))):
+        raise Refused(problem("field_format_invalid", "description"))
+    return str(description)
+
+
+def amount_of(amount: Any, minimum: int, maximum: int | None) -> dict[str, str]:
     if not isinstance(amount, dict):
         raise Refused(problem("field_required", "amount"))
     value = amount.get("value")
@@ -74,4 +82,6 @@ def amount_of(amount: Any, minimum: int) -> dict[str, str]:
         raise Refused(problem("field_format_invalid", "amount.currency"))
     if int(value) < minimum:
         raise Refused(problem("amount_below_limit", "amount.value"))
+    if maximum is not None and int(value) > maximum:
+        raise Refused(problem("amount_above_limit", "amount.value"))
     return {"currency": "IDR", "value": value}

@@ -13,11 +13,12 @@ import orjson
 from aiohttp import web
 
 from providers.pivot.sandbox.answers import problem, success
-from providers.pivot.sandbox.facts import RETRIES, START_BALANCE
-from providers.pivot.sandbox.records import Inquiry, Merchant, MerchantForm, Payout, PivotSettings, Token
+from providers.pivot.sandbox.facts import ALSO_BY, COURSES, ECHO_NAMES, RETRIES, START_BALANCE
+from providers.pivot.sandbox.records import Inquiry, Merchant, MerchantForm, Payout, PivotSettings, Token, Withdrawal
 from providers.pivot.sandbox.rules import json_object
 from providers.sandbox.base import Refused, Sandbox
 from providers.sandbox.clock import now_ms
+from providers.sandbox.scenarios import MARK
 
 
 class PivotState(Sandbox[PivotSettings]):
@@ -27,6 +28,9 @@ class PivotState(Sandbox[PivotSettings]):
     settings_type = PivotSettings
     retry_policy = RETRIES
     idempotency_header = "X-REQUEST-ID"
+    courses = COURSES.keys()
+    echo_names = ECHO_NAMES
+    also_by = ALSO_BY
     settings: PivotSettings
 
     def declare_tables(self) -> None:
@@ -34,6 +38,7 @@ class PivotState(Sandbox[PivotSettings]):
         self.tokens = self.journal.table("token", Token)
         self.inquiries = self.journal.table("inquiry", Inquiry)
         self.payouts = self.journal.table("payout", Payout)
+        self.withdrawals = self.journal.table("withdrawal", Withdrawal)
 
     def reindex(self) -> None:
         self._row_of: dict[tuple[str, str], tuple[str, int]] = {}
@@ -66,6 +71,7 @@ class PivotState(Sandbox[PivotSettings]):
             callback_url=form.callback_url if "callback_url" in given or old is None else old.callback_url,
             callback_key=form.callback_api_key or (old.callback_key if old else secrets.token_hex(16)),
             balance=form.balance if form.balance is not None else (old.balance if old else START_BALANCE),
+            payment_balance=form.payment_balance if form.payment_balance is not None else (old.payment_balance if old else 0),
         )
         self.merchants.add(merchant_id, merchant)
         return {
@@ -75,12 +81,21 @@ class PivotState(Sandbox[PivotSettings]):
             "callbackUrl": merchant.callback_url,
             "callbackApiKey": merchant.callback_key,
             "balance": merchant.balance,
+            "paymentBalance": merchant.payment_balance,
         }
 
     def show_merchants(self) -> list[dict[str, Any]]:
         return [{"merchant": m.id, "callbackUrl": m.callback_url, "balance": m.balance} for m in self.merchants.rows.values()]
 
+    def scenario_amount(self, number: int) -> str:
+        return str(MARK + number)  # whole rupiah
+
     # --- token and auth
+
+    def caller_key(self, request: web.Request) -> str:
+        """By merchant: a new access token does not open a new window."""
+        token = self.tokens.rows.get(request.headers.get("Authorization", "").partition(" ")[2])
+        return token.merchant if token is not None else request.headers.get("X-MERCHANT-ID", "")
 
     async def _token(self, request: web.Request) -> web.Response:
         merchant = self.merchants.rows.get(request.headers.get("X-MERCHANT-ID", ""))

@@ -16,18 +16,18 @@ from providers.pivot.sandbox.state import PivotState
 class PivotWebhooks(PivotState):
     """Abstract: `PivotSandbox` in `operations` is the whole."""
 
-    def _announce(self, payout: Payout, marks: dict[int, tuple[str, str]], *, again: bool) -> None:
+    def _announce(self, payout: Payout, marks: dict[int, tuple[str, str]], *, again: bool, more: bool) -> None:
         mode = self.settings.callback_mode
         single = mode == "single" or (mode == "by_count" and len(payout.rows) == 1)  # V-6
         words = {word for word, _ in marks.values()}
         if single:
             for position, (word, _) in marks.items():
                 if word in ("SUCCESS", "FAILED", "RETURNED"):
-                    self._single_event(payout, position, "SUCCESS" if word == "SUCCESS" else "FAILED")
+                    self._single_event(payout, position, "SUCCESS" if word == "SUCCESS" else "FAILED", more=more)
         if words == {"CANCELLED"}:
             self._bulk_event(payout, "CANCELLED")  # only the bulk list knows this event
         elif not single and not (again and words <= {"PENDING"}):
-            self._bulk_event(payout, payout.status)
+            self._bulk_event(payout, payout.status, more=more)
 
     def _announce_delay(self, payout: Payout) -> None:
         if len(payout.rows) == 1:
@@ -35,28 +35,31 @@ class PivotWebhooks(PivotState):
         else:
             self._bulk_event(payout, "DELAYED")
 
-    def _single_event(self, payout: Payout, position: int, event: str) -> None:
+    def _single_event(self, payout: Payout, position: int, event: str, *, more: bool = False) -> None:
         row, state = payout.rows[position], payout.states[position]
         told = {
             "referenceId": row["referenceId"],
             "amount": row["amount"],
             "status": state["status"],
-            "reason": state["reason"] or None,
+            "reason": state["reason"] or ("" if self.settings.callback_reason == "empty" else None),
         }
         data = {"uuid": payout.uuid, "merchantId": payout.merchant, "payouts": told}
-        self._post(payout, f"PAYOUT.{event}", data)
+        self._post(payout, f"PAYOUT.{event}", data, more=more)
 
-    def _bulk_event(self, payout: Payout, event: str) -> None:
+    def _bulk_event(self, payout: Payout, event: str, *, more: bool = False) -> None:
         data = {
             "uuid": payout.uuid,
             "merchantId": payout.merchant,
-            "payoutResults": totals(payout),
+            **self._results(payout),
             "status": payout.status,
         }
-        self._post(payout, f"PAYOUT.{event}", data)
+        self._post(payout, f"PAYOUT.{event}", data, more=more)
 
-    def _post(self, payout: Payout, event: str, data: dict[str, Any]) -> None:
-        self.courier.post(payout.merchant, payout.uuid, event, {"event": event, "data": data})
+    def _post(self, payout: Payout, event: str, data: dict[str, Any], *, more: bool) -> None:
+        self.courier.post(payout.merchant, payout.uuid, event, {"event": event, "data": data}, more=more)
+
+    def _results(self, payout: Payout) -> dict[str, Any]:
+        return {self.settings.results_key: totals(payout, old=self.settings.old_totals)}
 
     def webhook_url(self, merchant: str) -> str | None:
         return self.merchants.rows[merchant].callback_url

@@ -9,18 +9,21 @@ import time
 from typing import Any, Literal
 
 from providers.plexy.sandbox.facts import (
+    COURSES,
     CURRENCY,
     DECLINED,
+    DECLINES,
     FINAL,
     NO_FUNDS,
     PROCESSING_AFTER_MS,
     SETTLED_AFTER_MS,
     STATUSES,
     TECHNICAL,
+    Course,
 )
 from providers.plexy.sandbox.records import Payout
 from providers.plexy.sandbox.webhooks import PlexyWebhooks
-from providers.sandbox.base import ControlError
+from providers.sandbox.base import ControlError, course_of
 from providers.sandbox.clock import now_ms
 from providers.sandbox.ledger import Money, last4
 
@@ -30,35 +33,51 @@ class PlexyLifecycle(PlexyWebhooks):
 
     # --- with time
 
+    def _course(self, payout: Payout) -> Course:
+        """What becomes of it: its scenario, else its card (X-12), else its balance."""
+        if payout.scenario:
+            course = COURSES[course_of(payout.scenario)]
+        elif self.cards.rows[payout.token].is_paid:
+            course = Course("settled")
+        else:
+            status = self.settings.failure_status
+            course = Course(status, DECLINED if status == "rejected" else TECHNICAL)
+        return Course("rejected", NO_FUNDS) if course.end == "settled" and not payout.held else course
+
     def step(self, key: str) -> bool:
         payout = self.payouts.rows.get(key)
         if payout is None or not payout.due_ms:
             return False
+        course = self._course(payout)
         if payout.status == "new":
-            self._turn(payout, "processing", None)
-        elif not payout.held:
-            self._turn(payout, "rejected", NO_FUNDS)  # X-13: the only sign of an empty balance
-        elif self.cards.rows[payout.token].is_paid:
-            self._turn(payout, "settled", None)
+            self._turn(payout, "processing")
+        elif payout.status == course.end:
+            self._turn(payout, course.then, TECHNICAL)
         else:
-            status = self.settings.failure_status
-            self._turn(payout, status, DECLINED if status == "rejected" else TECHNICAL)
+            self._turn(payout, course.end if course.end in FINAL else "settled", course.code, sent=course.sent)
         return True
 
-    def _turn(self, payout: Payout, status: str, error: tuple[str, str] | None, *, hold: bool = False) -> None:
+    def _due_after(self, payout: Payout, status: str) -> int:
+        """When the next step is due; 0 = never by itself."""
+        settings, course = self.settings, self._course(payout)
+        if status == "new":
+            return now_ms() + self.delay_ms(settings.processing_after_ms, PROCESSING_AFTER_MS, payout.scenario)
+        if status == "processing" and course.end != "processing":
+            return now_ms() + self.delay_ms(settings.settled_after_ms, SETTLED_AFTER_MS, payout.scenario)
+        return now_ms() + self.returned_after_ms() if course.then and status == course.end else 0
+
+    def _turn(
+        self, payout: Payout, status: str, code: str = "", words: str | None = None, *, hold: bool = False, sent: bool = False
+    ) -> None:
         """Move a payout: money first, then the record and the balance, then the webhook (final states only, X-15)."""
-        now = now_ms()
-        before, held, effects = payout.status, payout.held, payout.effects
-        if (before == "settled") != (status == "settled"):
+        held, effects = payout.held, payout.effects
+        goes_out = status == "settled" or sent
+        if (effects % 2 == 1) != goes_out:
             effects += 1
-            self.ledger.write([self._money(payout, "sent" if status == "settled" else "returned", effects)])
-        keeps = status not in ("rejected", "failed")  # section 5: nothing is debited then
-        change = payout.amount_tiyn * (held - keeps) if held or status == "settled" else 0
-        waits = {
-            "new": self.delay_ms(self.settings.processing_after_ms, PROCESSING_AFTER_MS),
-            "processing": self.delay_ms(self.settings.settled_after_ms, SETTLED_AFTER_MS),
-        }
-        due_ms = now + waits[status] if status in waits and not hold else 0
+            self.ledger.write([self._money(payout, "sent" if goes_out else "returned", effects)])
+        keeps = goes_out or status not in ("rejected", "failed")  # section 5: nothing is debited then
+        change = payout.amount_tiyn * (held - keeps) if held or goes_out else 0
+        due_ms = 0 if hold else self._due_after(payout, status)
         with self.journal.together():
             if change:
                 balance_tiyn = self.merchants.rows[payout.merchant].balance_tiyn
@@ -67,13 +86,13 @@ class PlexyLifecycle(PlexyWebhooks):
                 payout.id,
                 status=status,
                 updated_us=time.time_ns() // 1000,
-                held=keeps and (held or status == "settled"),
+                held=keeps and (held or goes_out),
                 due_ms=due_ms,
-                error=list(error or ()),
+                error=[code, words or DECLINES[code]] if code else [],
                 effects=effects,
             )
-            if status in FINAL:
-                self._announce(payout)
+            if status in FINAL or self.settings.emit_events == "all":
+                self._announce(payout, more=bool(due_ms))
         if due_ms:
             self.schedule.add(due_ms, self._due, payout.id)
 
@@ -93,13 +112,14 @@ class PlexyLifecycle(PlexyWebhooks):
     # --- when told to
 
     def advance(self, ref: str, to: str, reason: str | None, *, hold: bool) -> dict[str, Any]:
-        """`ref`: transaction id, merchantReference or description. `reason` becomes error_message."""
+        """`ref`: transaction id, merchantReference or description. `reason`: an error_code, or an error_message."""
         payout = self.payouts.rows.get(ref) or self._by_our_ref(ref)
         if to not in STATUSES:
             raise ControlError(f"Plexy knows no status {to}")
-        default = {"rejected": DECLINED, "failed": TECHNICAL}.get(to)
-        error = (default[0], reason or default[1]) if default else None
-        self._turn(payout, to, error, hold=hold)
+        code = {"rejected": DECLINED, "failed": TECHNICAL}.get(to, "")
+        if code and reason in DECLINES:
+            code, reason = reason, None
+        self._turn(payout, to, code, reason, hold=hold or to in FINAL)
         return {"id": payout.id, "status": payout.status}
 
     def _by_our_ref(self, ref: str) -> Payout:

@@ -17,14 +17,14 @@ from providers.plexy.sandbox.facts import (
     CURRENCY,
     LIST_DEFAULT,
     LIST_MAX,
-    PROCESSING_AFTER_MS,
     TEST_CARDS,
 )
 from providers.plexy.sandbox.lifecycle import PlexyLifecycle
 from providers.plexy.sandbox.records import Card, Merchant, Payout
 from providers.plexy.sandbox.rules import amount_of, card_number, json_object, paging
 from providers.sandbox.base import Refused, Route, reply
-from providers.sandbox.clock import iso_micros, now_ms, uuid7
+from providers.sandbox.clock import iso_micros, uuid7
+from providers.sandbox.scenarios import Scenario
 
 
 class PlexySandbox(PlexyLifecycle):
@@ -72,7 +72,8 @@ class PlexySandbox(PlexyLifecycle):
         wait_ms = self.delay_ms(self.settings.card_saved_after_ms, CARD_SAVED_AFTER_MS)
         with self.journal.together():
             self.cards.add(card.token, card)
-            self._post(merchant.id, card.token, "card.saved", told, wait_ms)  # X-10
+            self.bind(request, card.token)
+            self._post(merchant.id, card.token, self.settings.card_event_name, told, wait_ms)
         # Only the customer: the token comes by webhook (seed, X-5).
         answer = reply({"customerId": customer})
         await self.before_answer("", card.token, request)
@@ -102,14 +103,22 @@ class PlexySandbox(PlexyLifecycle):
         for name in ("description", "merchantReference"):  # X-4: taken when sent
             if not isinstance(body.get(name, ""), str):
                 raise Refused(problem(3))
-        payout = self._accept(merchant, card, amount, body)
+        (scenario,) = await self.scenes(request, [int(amount * 100)])
+        payout = self._accept(request, merchant, card, amount, body, scenario)
         answer = self._created_answer(payout)
         await self.before_answer(payout.id, payout.id, request)
         return answer
 
-    def _accept(self, merchant: Merchant, card: Card, amount: Decimal, body: dict[str, Any]) -> Payout:
+    def _accept(
+        self,
+        request: web.Request,
+        merchant: Merchant,
+        card: Card,
+        amount: Decimal,
+        body: dict[str, Any],
+        scenario: Scenario | None,
+    ) -> Payout:
         """X-8: no key is looked at and nothing is compared. Two calls are two payouts."""
-        now = now_ms()
         amount_tiyn = int(amount * 100)
         held = merchant.balance_tiyn >= amount_tiyn
         created_us = time.time_ns() // 1000
@@ -126,11 +135,16 @@ class PlexySandbox(PlexyLifecycle):
             updated_us=created_us,
             rrn=f"{secrets.randbelow(10**12):012d}",
             held=held,
-            due_ms=now + self.delay_ms(self.settings.processing_after_ms, PROCESSING_AFTER_MS),
+            due_ms=0,
             error=[],
+            scenario=scenario.name if scenario else "",
         )
+        payout.due_ms = self._due_after(payout, "new")
         with self.journal.together():
             self.payouts.add(payout.id, payout)
+            self.bind(request, payout.id)
+            if self.settings.emit_events == "all":
+                self._announce(payout, more=True)
             if held:
                 self.merchants.change(merchant.id, balance_tiyn=merchant.balance_tiyn - amount_tiyn)
         self._index(payout)
@@ -158,7 +172,7 @@ class PlexySandbox(PlexyLifecycle):
         payout = self.payouts.rows.get(request.match_info["id"])
         if payout is None or payout.merchant != merchant.id:
             raise Refused(problem(4))
-        if await self.hidden("get_payout", request, payout.created_us // 1000):
+        if await self.hidden("get_payout", request, payout.created_us // 1000, payout.id):
             raise Refused(problem(4))
         view: dict[str, Any] = {
             "transactionId": payout.id,
@@ -175,10 +189,9 @@ class PlexySandbox(PlexyLifecycle):
         merchant = self._merchant(request)
         page, size = paging(request.query, "page", 1, 10**9), paging(request.query, "size", LIST_DEFAULT, LIST_MAX)
         ids = self._of_merchant.get(merchant.id, [])
-        if self.faults.any:
-            ids = [
-                one for one in ids if not await self.hidden("list_payouts", request, self.payouts.rows[one].created_us // 1000)
-            ]
+        if self.may_hide(request):
+            made_ms = {one: self.payouts.rows[one].created_us // 1000 for one in ids}
+            ids = [one for one in ids if not await self.hidden("list_payouts", request, made_ms[one], one)]
         end = len(ids) - (page - 1) * size
         rows = []
         for payout_id in reversed(ids[max(0, end - size) : max(0, end)]):  # newest first

@@ -24,6 +24,9 @@ class PlexySettings(SandboxSettings):
     echo_merchant_reference: bool = False  # the sample shows null
     wrapped_ids: bool = False  # section 8: ids as {"Value": ...}
     prefixed_statuses: bool = False  # section 5: TRANSACTION_STATUS_* on reads
+    emit_events: Literal["final", "all"] = "final"
+    card_event_name: str = "card.saved"
+    merchant_id_on_top: bool = False  # section 8: the generic page shows a `merchantId` beside `name`
 
 
 class MerchantForm(ControlForm):
@@ -72,4 +75,5 @@ class Payout:
     held: bool  # the amount is taken from the balance
     due_ms: int
     error: list[str]
-    effects: int = 0
+    effects: int = 0  # movements of money so far; odd = it is out
+    scenario: str = ""

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from providers.plexy.sandbox.answers import problem
-from providers.plexy.sandbox.facts import RETRIES, START_BALANCE
+from providers.plexy.sandbox.facts import ALSO_BY, COURSES, ECHO_NAMES, RETRIES, START_BALANCE
 from providers.plexy.sandbox.records import Card, Merchant, MerchantForm, Payout, PlexySettings
 from providers.sandbox.base import Refused, Sandbox
 from providers.sandbox.clock import now_ms, uuid7
@@ -22,6 +22,9 @@ class PlexyState(Sandbox[PlexySettings]):
     name = "plexy"
     settings_type = PlexySettings
     retry_policy = RETRIES
+    courses = COURSES.keys()
+    echo_names = ECHO_NAMES
+    also_by = ALSO_BY
     settings: PlexySettings
 
     def declare_tables(self) -> None:

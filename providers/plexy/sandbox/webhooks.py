@@ -19,7 +19,7 @@ from providers.sandbox.clock import iso_micros, iso_nanos
 class PlexyWebhooks(PlexyState):
     """Abstract: `PlexySandbox` in `operations` is the whole."""
 
-    def _announce(self, payout: Payout) -> None:
+    def _announce(self, payout: Payout, *, more: bool) -> None:
         """Section 4.3, field by field as in the seed: our reference, the card and the customer are null."""
         merchant = self.merchants.rows[payout.merchant]
         wrapped = self._id(None)
@@ -52,11 +52,15 @@ class PlexyWebhooks(PlexyState):
         if payout.error:
             data["error_code"], data["error_message"] = payout.error  # X-7
         wait_ms = self.delay_ms(self.settings.webhook_after_ms, WEBHOOK_AFTER_MS)
-        self._post(payout.merchant, payout.id, f"transaction.{payout.status}", data, wait_ms)
+        name = "created" if payout.status == "new" else payout.status
+        self._post(payout.merchant, payout.id, f"transaction.{name}", data, wait_ms, more=more)
 
-    def _post(self, merchant: str, ref: str, name: str, data: dict[str, Any], wait_ms: int) -> None:
+    def _post(self, merchant: str, ref: str, name: str, data: dict[str, Any], wait_ms: int, *, more: bool = False) -> None:
         posted_at = iso_nanos(time.time_ns() + wait_ms * 1_000_000)
-        self.courier.post(merchant, ref, name, {"name": name, "data": data, "postedAt": posted_at}, wait_ms)
+        body: dict[str, Any] = {"name": name, "data": data, "postedAt": posted_at}
+        if self.settings.merchant_id_on_top:
+            body["merchantId"] = merchant
+        self.courier.post(merchant, ref, name, body, wait_ms, more=more)
 
     def webhook_url(self, merchant: str) -> str | None:
         return self.merchants.rows[merchant].webhook_url

@@ -1,0 +1,73 @@
+"""Gates: how many sends each connection may start now, by its pace and by whether its provider answers at all.
+
+Holds back only what was never sent, so that a payout waits in the queue instead of using up attempts. Each process keeps
+its own gates and learns by itself; nothing about the money depends on them.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from gateway.breaker import Breaker, Circuit
+from gateway.pacing import Bucket
+from schemas.report import NotSent, RefusalCause, Refused, Report, Unclear
+
+UNPACED = 1_000_000  # more sends than any process starts at once
+
+
+@dataclass(slots=True)
+class _Gate:
+    provider: str
+    bucket: Bucket | None
+    breaker: Breaker = field(default_factory=Breaker)
+
+    def free(self, now_s: float) -> int:
+        """How many sends may start now."""
+        paced = self.bucket.available(now_s) if self.bucket else UNPACED
+        return self.breaker.allowed(paced, now_s)
+
+
+class Gates:
+    """The gates of all connections that this process has sent through."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._gates: dict[str, _Gate] = {}
+
+    def free(self) -> tuple[list[str], list[int]]:
+        """Connections and how many sends each may start now, for the claim; a connection not listed is not known yet."""
+        now_s = self._clock()
+        return list(self._gates), [gate.free(now_s) for gate in self._gates.values()]
+
+    def started(self, connection_id: str, provider: str, rate_per_s: float | None) -> None:
+        """A send starts; `rate_per_s` is the connection's pace as it stands now."""
+        now_s = self._clock()
+        gate = self._gates.get(connection_id)
+        if gate is None:
+            gate = self._gates[connection_id] = _Gate(provider, None)
+        if rate_per_s is None:
+            gate.bucket = None
+        elif gate.bucket is None or gate.bucket.rate_per_s != rate_per_s:
+            gate.bucket = Bucket.full(rate_per_s, now_s)
+        if gate.bucket:
+            gate.bucket.take(1, now_s)
+        gate.breaker.started(now_s)
+
+    def ended(self, connection_id: str, reports: Sequence[Report]) -> None:
+        """A send is over. One clear answer among its reports is enough to know that the provider works."""
+        gate = self._gates.get(connection_id)
+        if gate is None:
+            return
+        now_s = self._clock()
+        if reports and all(isinstance(report, (NotSent, Unclear)) for report in reports):
+            gate.breaker.troubled(now_s)
+        else:
+            gate.breaker.answered()
+        for report in reports:
+            if isinstance(report, Refused) and report.cause is RefusalCause.PACING and gate.bucket:
+                gate.bucket.pause(report.retry_after_s, now_s)
+
+    def open_circuits(self) -> list[str]:
+        """The provider of each connection whose circuit is not closed."""
+        now_s = self._clock()
+        return [gate.provider for gate in self._gates.values() if gate.breaker.state(now_s) is not Circuit.CLOSED]

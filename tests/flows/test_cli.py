@@ -1,0 +1,283 @@
+"""The command line: what it sets up, what it refuses, and how its processes start and stop."""
+
+import asyncio
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway import cli, running
+from gateway.app import DEMO_BEARER, DEMO_KEY_ID, DEMO_SECRET, Gateway
+from gateway.onboarding import create_account, create_bearer_key, create_signing_key
+from gateway.sealing import Seal, new_master_key
+from gateway.settings import Settings
+from gateway.store import accounts, ledger
+from gateway.store.database import open_pool
+
+ROOT = Path(__file__).parents[2]
+MASTER_KEY = new_master_key()
+STOPS_WITHIN_S = 10
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_ours(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def command(dsn, monkeypatch, capsys):
+    """Run a command in this process: (exit status, standard output, standard error)."""
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", dsn)
+    monkeypatch.setenv("GATEWAY_MASTER_KEY", MASTER_KEY)
+    monkeypatch.setattr("gateway.logs.configure", lambda *_args, **_kwargs: None)  # pytest's own stays
+
+    def call(*words, stdin=b""):
+        monkeypatch.setattr(sys, "argv", ["payout-gateway", *words])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return ended.value.code, printed.out, printed.err
+
+    return call
+
+
+def start(*words, **settings):
+    """A command as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli", *words],
+        cwd=ROOT,
+        env=os.environ | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def fails(*words, **settings):
+    """The one line that a process ends with, which must end with status 1."""
+    with start(*words, **settings) as process:
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 1, (out, err)
+    assert "Traceback" not in err
+    [line] = err.splitlines()
+    return line
+
+
+# --- setting up
+
+
+def test_an_account_is_set_up_and_no_secret_is_printed_twice(command):
+    status, out, _ = command("account", "create", "PT Contoh", "--currency", "IDR")
+    assert status == 0
+    account_id = out.strip()
+    assert command("account", "list")[1] == f"{account_id}  IDR  PT Contoh\n"
+
+    credit = ("account", "credit", account_id, "--amount", "1000000.00", "--currency", "IDR", "--reference", "WIRE-1")
+    assert re.match(r"Booked IDR 1,000,000\.00 as ltx_", command(*credit)[1])
+    assert command(*credit)[1].startswith("Already booked before, and not again: IDR 1,000,000.00 as ltx_")
+
+    _, bearer, _ = command("key", "create", account_id)
+    _, pair, _ = command("key", "create", account_id, "--kind", "signing", "--scope", "plugipay:payout:read")
+    key = re.search(r"^key: (pk_live_\S+)$", bearer, re.MULTILINE)[1]
+    secret = re.search(r"^secret: (sk_live_\S+)$", pair, re.MULTILINE)[1]
+    listed = command("key", "list", account_id)[1]
+    assert listed.count("active") == 2
+    assert key not in listed
+    assert secret not in listed
+
+    key_id = re.search(r"^id: (key_\S+)$", bearer, re.MULTILINE)[1]
+    assert command("key", "revoke", account_id, key_id)[1] == f"Revoked {key_id}\n"
+    status, _, err = command("key", "revoke", account_id, key_id)
+    assert (status, "no active key" in err) == (1, True)
+
+
+def test_a_connection_takes_its_secrets_from_standard_input_or_a_file(command, tmp_path):
+    account_id = command("account", "create", "PT Contoh", "--currency", "IDR")[1].strip()
+    create = ("connection", "create", account_id)
+    secrets = {"client_id": "merchant", "client_secret": "very-secret", "callback_key": "also-secret"}
+
+    pivot = (*create, "pivot", "--setting", "base_url=http://127.0.0.1:1/pivot", "--setting", "batch_atomic=false")
+    status, out, _ = command(*pivot, "--currency", "IDR", "--secrets-file", "-", stdin=json.dumps(secrets).encode())
+    assert status == 0
+    connection_id, path = out.split()
+    assert path == f"/webhooks/pivot/{connection_id}"
+
+    file = tmp_path / "secrets.json"
+    file.write_text('{"api_key": "plexy-secret"}')
+    plexy = (*create, "plexy", "--setting", "base_url=http://127.0.0.1:1/plexy", "--secrets-file", str(file))
+    assert command(*plexy, "--setting", "amount_scale=2", "--name", "Cards")[0] == 0
+    assert command(*create, "manual", "--priority", "900")[0] == 0
+
+    listed = command("connection", "list", account_id)[1]
+    assert [line.split()[1] for line in listed.splitlines()] == ["pivot", "plexy", "manual"]
+    assert "secret" not in listed
+
+
+def test_what_cannot_be_set_up_is_refused_in_one_line(command):
+    account_id = command("account", "create", "PT Contoh", "--currency", "IDR")[1].strip()
+    pivot = ("connection", "create", account_id, "pivot", "--setting", "base_url=http://127.0.0.1:1")
+    nobody = "acct_0123456789abcdef0123456789abcdef"
+    for words, stdin, expected in (
+        (("account", "create", "X", "--currency", "XXX"), b"", "XXX is not an ISO 4217 currency"),
+        (("account", "credit", nobody, "--amount", "1", "--currency", "IDR", "--reference", "a"), b"", "there is no account"),
+        (
+            ("account", "credit", account_id, "--amount", "-1", "--currency", "IDR", "--reference", "a"),
+            b"",
+            "Nothing was booked",
+        ),
+        (
+            ("account", "credit", account_id, "--amount", "0", "--currency", "IDR", "--reference", "a"),
+            b"",
+            "Nothing was booked",
+        ),
+        (("key", "create", nobody), b"", "there is no account"),
+        (("key", "create", account_id, "--scope", "everything"), b"", "no such scope: everything"),
+        (("connection", "create", account_id, "paypal"), b"", "there is no provider paypal"),
+        (pivot, b"", "Wrong secrets (--secrets-file)"),
+        ((*pivot, "--secrets-file", "-"), b'{"client_id": 1', "not a JSON object"),
+        ((*pivot, "--secrets-file", "-"), b'{"client_id": "a", "client_secret": "hush hush"}', "without spaces"),
+        ((*pivot, "--setting", "colour=red"), b"", "Wrong settings (--setting)"),
+        ((*pivot, "--setting", "no-equals"), b"", "name=value"),
+        ((*pivot, "--secrets-file", "/nonexistent/file"), b"", "cannot be read"),
+    ):
+        status, out, err = command(*words, stdin=stdin)
+        assert (status, out) == (1, ""), (words, out, err)
+        assert expected in err, (words, err)
+        assert len(err.splitlines()) == 1, err
+        assert "hush" not in err
+    assert command("connection", "list", account_id)[1] == ""
+
+
+# --- refusing to start
+
+
+def test_a_port_in_use_is_said_in_one_line(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        data = {"GATEWAY_DATA_DIR": str(tmp_path / "data"), "GATEWAY_MASTER_KEY": MASTER_KEY}
+        serve = fails("serve", GATEWAY_PORT=port, **data)
+        assert f"Port {port} on 127.0.0.1 is in use" in serve
+        assert "set GATEWAY_PORT" in serve
+        assert "set GATEWAY_SANDBOX_PORT" in fails("sandbox", GATEWAY_SANDBOX_PORT=port, **data)
+        demo = ("demo", "--once")
+        assert "set GATEWAY_PORT" in fails(*demo, GATEWAY_PORT=port, GATEWAY_SANDBOX_PORT="0", **data)
+        assert "set GATEWAY_SANDBOX_PORT" in fails(*demo, GATEWAY_PORT="0", GATEWAY_SANDBOX_PORT=port, **data)
+    assert not (tmp_path / "data").exists(), "nothing was started, so nothing was made"
+
+
+def test_wrong_settings_are_named_and_not_shown(command, monkeypatch):
+    monkeypatch.delenv("GATEWAY_MASTER_KEY")
+    _, _, err = command("serve")
+    assert "GATEWAY_MASTER_KEY is not set" in err
+    assert "payout-gateway master-key" in err
+    for name, value, expected in (
+        ("GATEWAY_MASTER_KEY", "hunter2", "GATEWAY_MASTER_KEY must be 32 bytes"),
+        ("GATEWAY_PORT", "hunter2", "GATEWAY_PORT: "),
+        ("GATEWAY_DATABASE_URL", "hunter2", "GATEWAY_DATABASE_URL is not the address of a PostgreSQL"),
+        ("GATEWAY_DATABASE_URL", "postgresql://x:hunter2@127.0.0.1:1/x", "does not let us in"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv("GATEWAY_MASTER_KEY", MASTER_KEY)
+            patch.setenv(name, value)
+            status, _, err = command("serve", *(("--port", "0") if name != "GATEWAY_PORT" else ()))
+        assert (status, len(err.splitlines())) == (1, 1), err
+        assert expected in err
+        assert "hunter2" not in err
+
+
+def test_the_demo_listens_on_loopback_only(command, monkeypatch):
+    monkeypatch.setenv("GATEWAY_HOST", "0.0.0.0")
+    status, _, err = command("demo", "--once")
+    assert (status, "loopback only" in err) == (1, True)
+
+
+async def with_pool(dsn, work):
+    pool = await open_pool(dsn, size=2)
+    try:
+        return await work(pool)
+    finally:
+        await pool.close()
+
+
+@pytest.mark.parametrize("kind", ["bearer", "signing"])
+def test_a_database_with_the_published_keys_is_refused_outside_demo_mode(command, dsn, kind):
+    async def set_up(pool):
+        account_id = await create_account(pool, "Demo merchant", "IDR")
+        if kind == "bearer":
+            await create_bearer_key(pool, Seal(MASTER_KEY), account_id, key=DEMO_BEARER)
+        else:
+            await create_signing_key(pool, Seal(MASTER_KEY), account_id, key_id=DEMO_KEY_ID, secret=DEMO_SECRET)
+
+    asyncio.run(with_pool(dsn, set_up))
+    status, _, err = command("serve", "--port", "0")
+    assert status == 1
+    assert "published demo keys" in err
+
+
+def test_the_demo_refuses_a_database_with_other_accounts(command, dsn, tmp_path, monkeypatch):
+    account_id = command("account", "create", "A real merchant", "--currency", "EUR")[1].strip()
+    data = {"GATEWAY_DATA_DIR": str(tmp_path / "data"), "GATEWAY_PORT": "0", "GATEWAY_SANDBOX_PORT": "0"}
+    assert "published keys beside them" in fails("demo", "--once", **data)
+
+    async def look(pool):
+        return (
+            await accounts.list_keys(pool, account_id),
+            await accounts.list_accounts(pool),
+            await ledger.balances(pool, account_id),
+        )
+
+    assert asyncio.run(with_pool(dsn, look)) == ([], [(account_id, "A real merchant", "EUR")], [])
+
+
+# --- starting and stopping
+
+
+def test_serve_runs_its_own_postgres_lets_commands_in_and_stops_in_time(tmp_path):
+    data = {"GATEWAY_DATA_DIR": str(tmp_path / "data"), "GATEWAY_MASTER_KEY": MASTER_KEY}
+    with start("serve", "--port", "0", **data) as process:
+        for line in process.stdout:
+            if json.loads(line)["event"] == "gateway.started":
+                break
+        with start("account", "create", "PT Contoh", "--currency", "IDR", **data) as other:
+            out, err = other.communicate(timeout=30)
+        assert out.startswith("acct_"), err
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        _, err = process.communicate(timeout=30)
+        assert time.monotonic() - began < STOPS_WITHIN_S
+    assert process.returncode == 0, err
+    assert err == ""
+    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,command="], capture_output=True, text=True, check=True).stdout
+    assert str(tmp_path) not in listed
+    assert not (tmp_path / "data" / "postgres" / "address").exists()
+
+
+async def test_a_provider_that_keeps_us_waiting_does_not_keep_us_from_stopping(dsn, monkeypatch):
+    stop = Gateway.stop
+
+    async def stop_never(self):
+        await stop(self)
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(Gateway, "stop", stop_never)
+    monkeypatch.setattr(running, "_STOP_GATEWAY_WITHIN_S", 0.3)
+    async with asyncio.timeout(10):
+        async with running.gateway(Settings(port=0), dsn, MASTER_KEY):
+            pass
+
+
+def test_a_fresh_master_key_is_one(command):
+    _, out, _ = command("master-key")
+    Seal(out.strip())
