@@ -5,6 +5,7 @@ Tests swap parts here and nowhere else.
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -99,6 +100,7 @@ class Gateway:
         self._watchers = [asyncio.create_task(self._measure()), asyncio.create_task(self._watch_lag())]
         if Role.API in self.settings.roles:
             await self._serve()
+        _relieve_collector()
         _log.info("gateway.started", port=self.port, roles=sorted(self.settings.roles))
 
     async def stop(self) -> None:
@@ -211,6 +213,16 @@ class Gateway:
             before = time.perf_counter()
             await asyncio.sleep(_LAG_EVERY_S)
             self.metrics.loop_lag_s.set(max(0.0, time.perf_counter() - before - _LAG_EVERY_S))
+
+
+def _relieve_collector() -> None:
+    """Leave what lives as long as the process out of every garbage collection, and collect the rest less often.
+
+    Requests make few cycles, and looking for them after every 700 objects costs a tenth of the throughput.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
 
 
 async def make_gateway(settings: Settings, dsn: str, master_key: str, providers: Mapping[str, Provider]) -> Gateway:

@@ -343,7 +343,8 @@ class Apply:
             decisions[index] = decision
             learned.append(self._stored(batch[index], attempt, changed=True))
             self._count(attempt, decision)
-            if decision.phase is Phase.QUEUED:
+            frees_slot = self._contract_of(attempt.provider).max_scheduled is not None
+            if decision.phase is Phase.QUEUED or frees_slot:  # what waited for the slot need not wait for the next poll
                 self._on_queued()
         return again
 

@@ -35,7 +35,7 @@ _log = structlog.get_logger(__name__)
 
 _LEASE_MARGIN_S = 60.0
 _PAUSE_S = 60.0
-_MAX_SENDS = 64
+_MAX_SENDS = 200  # side by side; a provider may take a second to answer
 _MAX_BATCH_ROWS = 2000
 SOURCE = "dispatcher"
 # What the timeline says of a bank account that was checked before.

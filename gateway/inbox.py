@@ -8,12 +8,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 
 from gateway.apply import Apply, Said
 from gateway.calls import apply_all, read_back
 from gateway.connections import Connection, Connections
+from gateway.gather import Gather
 from gateway.loops import Loop
 from gateway.metrics import Metrics
 from gateway.sealing import Seal, card_place, notice_place
@@ -31,6 +33,7 @@ _log = structlog.get_logger(__name__)
 
 _LEASE_S = 60.0
 _AT_ONCE = 200
+_MAX_READING = 64  # connections whose notices are read at the same time
 _GIVE_UP_AFTER_S = DAY_S
 _MAX_WAIT_S = 300.0
 SOURCE = "notice"
@@ -58,6 +61,8 @@ class Inbox(Loop):
         self._apply = apply
         self._seal = seal
         self._metrics = metrics
+        self._reading: set[asyncio.Task[None]] = set()
+        self._outcomes: Gather[NoticeOutcome, None] = Gather(partial(settle_notices, pool), in_flight=1)
 
     async def round(self) -> bool:
         """Read what is due; whether there may be more."""
@@ -65,12 +70,31 @@ class Inbox(Loop):
         by_connection: dict[str, list[NoticeRow]] = defaultdict(list)
         for notice in notices:
             by_connection[notice.connection_id].append(notice)
-        outcomes = await asyncio.gather(*(self._read(group) for group in by_connection.values()))
-        if settled := [outcome for group in outcomes for outcome in group]:
-            await settle_notices(self._pool, settled)
-        for outcome in settled:
-            self._metrics.notices.labels(outcome.notice.provider, outcome.state).inc()
+        for group in by_connection.values():
+            # In tasks of their own: a provider that is slow to be read must not delay the notices of others.
+            task = asyncio.create_task(self._settle(group))
+            self._reading.add(task)
+            task.add_done_callback(self._reading.discard)
+        if len(self._reading) >= _MAX_READING:
+            await asyncio.wait(self._reading, return_when=asyncio.FIRST_COMPLETED)
         return len(notices) == _AT_ONCE
+
+    async def close(self) -> None:
+        """Stop claiming; finish what is being read."""
+        await super().close()
+        if self._reading:
+            await asyncio.wait(self._reading)
+
+    async def _settle(self, notices: Sequence[NoticeRow]) -> None:
+        try:
+            outcomes = await self._read(notices)
+            await asyncio.gather(*(self._outcomes.submit(outcome) for outcome in outcomes))
+        except Exception:
+            # They stay claimed until their lease runs out, and are read again.
+            _log.exception("inbox.read_failed", connection=notices[0].connection_id)
+            return
+        for outcome in outcomes:
+            self._metrics.notices.labels(outcome.notice.provider, outcome.state).inc()
 
     async def _read(self, notices: Sequence[NoticeRow]) -> list[NoticeOutcome]:
         connection = await self._connections.get(notices[0].connection_id)

@@ -4,7 +4,7 @@ Pure: a function of the payout, the connections and their contracts. It sends no
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -98,38 +98,25 @@ def _is_pinned_elsewhere(wanted: Wanted, candidate: Candidate) -> bool:
     return other_provider or other_connection
 
 
-def _problem(wanted: Wanted, candidate: Candidate) -> tuple[Why, str] | None:
+def _problems(wanted: Wanted, candidate: Candidate) -> Iterator[tuple[Why, str]]:
+    """What keeps a connection from carrying the payout. Each rule may count on those before it, so only the first is asked."""
     contract = candidate.contract
-    checks: tuple[tuple[Why, str | None], ...] = (
-        (Why.PIN, "the request names another one" if _is_pinned_elsewhere(wanted, candidate) else None),
-        (
-            Why.DESTINATION,
-            None
-            if wanted.destination_type in contract.destinations
-            else f"{contract.title} pays to {', '.join(sorted(contract.destinations))}, not to {wanted.destination_type}",
-        ),
-        (
-            Why.CURRENCY,
-            None if _pays_in(wanted.currency, candidate) else f"{contract.title} does not pay in {wanted.currency} here",
-        ),
-        (
-            Why.CARD,
-            "the card was saved at another connection"
-            if wanted.card_connection_id not in (None, candidate.connection_id)
-            else None,
-        ),
-    )
-    for why, reason in checks:
-        if reason:
-            return why, reason
+    if _is_pinned_elsewhere(wanted, candidate):
+        yield Why.PIN, "the request names another one"
+    if wanted.destination_type not in contract.destinations:
+        paid_to = ", ".join(sorted(contract.destinations))
+        yield Why.DESTINATION, f"{contract.title} pays to {paid_to}, not to {wanted.destination_type}"
+    if not _pays_in(wanted.currency, candidate):
+        yield Why.CURRENCY, f"{contract.title} does not pay in {wanted.currency} here"
+    if wanted.card_connection_id not in (None, candidate.connection_id):
+        yield Why.CARD, "the card was saved at another connection"
     if reason := _bank_code_problem(wanted, contract):
-        return Why.BANK_CODE, reason
+        yield Why.BANK_CODE, reason
     pattern = contract.descriptor_pattern
     if wanted.descriptor is not None and pattern is not None and not re.fullmatch(pattern, wanted.descriptor):
-        return Why.DESCRIPTOR, f"{contract.title} cannot put this statementDescriptor on a statement"
+        yield Why.DESCRIPTOR, f"{contract.title} cannot put this statementDescriptor on a statement"
     if reason := _amount_problem(wanted, contract):
-        return Why.AMOUNT, reason
-    return None
+        yield Why.AMOUNT, reason
 
 
 def route(wanted: Wanted, candidates: Sequence[Candidate]) -> Route:
@@ -137,7 +124,7 @@ def route(wanted: Wanted, candidates: Sequence[Candidate]) -> Route:
     fitting: list[Candidate] = []
     excluded: list[Exclusion] = []
     for candidate in candidates:
-        if problem := _problem(wanted, candidate):
+        if problem := next(_problems(wanted, candidate), None):
             excluded.append(Exclusion(candidate.connection_id, *problem))
         else:
             fitting.append(candidate)

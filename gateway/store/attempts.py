@@ -63,15 +63,26 @@ class Queued:
     free_slot: int | None
 
 
+# The connection whose payout has waited longest comes first: `limit` must not starve those that happen to stand last.
 _QUEUED = """
+    with ready as materialized (
+        select c.id, c.settings, lane.at_most, lane.linger_s, lane.slots, lane.per_send, lane.at_first, gate.sends
+          from connection c
+          join unnest($1::text[], $2::int[], $3::float8[], $4::int[], $7::int[], $8::int[])
+               lane(provider, at_most, linger_s, slots, per_send, at_first) on lane.provider = c.provider
+          left join unnest($9::text[], $10::int[]) gate(connection_id, sends) on gate.connection_id = c.id
+         cross join lateral (
+               select p.due_at from payout p where p.connection_id = c.id and p.phase = 'queued' and p.due_at <= now()
+                order by p.due_at limit 1
+         ) oldest
+         where (c.paused_until is null or c.paused_until <= now()) and coalesce(gate.sends, 1) > 0
+         order by oldest.due_at
+    )
     select q.*, (select count(*)::int from attempt a where a.account_id = q.account_id and a.payout_id = q.id) as attempts,
            free.slot as free_slot, card.token_sealed as card_token_sealed
-      from connection c
-      join unnest($1::text[], $2::int[], $3::float8[], $4::int[], $7::int[], $8::int[])
-           lane(provider, at_most, linger_s, slots, per_send, at_first) on lane.provider = c.provider
-      left join unnest($9::text[], $10::int[]) gate(connection_id, sends) on gate.connection_id = c.id
+      from ready c
       left join lateral (
-           select min(s) as slot from generate_series(1, lane.slots) s
+           select min(s) as slot from generate_series(1, c.slots) s
             where not exists (select 1 from attempt a where a.connection_id = c.id and a.scheduled_slot = s
                                  and a.state in ('sending', 'unconfirmed', 'pending'))
       ) free on true
@@ -82,19 +93,17 @@ _QUEUED = """
                   -- A second attempt names the account itself: perhaps it was the reference that was refused.
                   case when p.attempt_id is null then p.destination_ref end as destination_ref, p.check_outcome
              from payout p
-            where p.connection_id = c.id and p.phase = 'queued' and p.due_at <= now() + make_interval(secs => lane.linger_s)
+            where p.connection_id = c.id and p.phase = 'queued' and p.due_at <= now() + make_interval(secs => c.linger_s)
               and ($6::text is null or p.id = $6)
               and (coalesce(c.settings->>'check_before_paying', 'off') = 'off' or p.attempt_id is not null
                    or p.check_outcome is not null)
             order by p.due_at, p.id
             limit least(
-                  case when lane.slots is null then lane.at_most when free.slot is null then 0 else 1 end,
-                  coalesce(gate.sends::bigint * lane.per_send, lane.at_first))
+                  case when c.slots is null then c.at_most when free.slot is null then 0 else 1 end,
+                  coalesce(c.sends::bigint * c.per_send, c.at_first))
               for update of p skip locked
       ) q
       left join card on card.account_id = q.account_id and card.id = q.card_id and card.state = 'active'
-     where (c.paused_until is null or c.paused_until <= now())
-       and exists (select 1 from payout p where p.connection_id = c.id and p.phase = 'queued' and p.due_at <= now())
      limit $5
 """
 

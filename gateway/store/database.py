@@ -37,7 +37,12 @@ async def open_pool(dsn: str, *, size: int) -> Pool:
         init=_prepare,
         reset=_leave_as_it_is,
         command_timeout=30,
-        server_settings={"idle_in_transaction_session_timeout": "10s", "application_name": "payout-gateway"},
+        server_settings={
+            "application_name": "payout-gateway",
+            "idle_in_transaction_session_timeout": "10s",
+            # Plans are kept, and those made while the tables were small would read them whole for ever after (F16).
+            "enable_seqscan": "off",
+        },
     )
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         value = await pool.fetchval("select current_setting($1)", setting)

@@ -65,8 +65,8 @@ class NoticeOutcome:
     again_in_s: float = 0.0
 
 
-async def settle_notices(pool: Pool, outcomes: Sequence[NoticeOutcome]) -> None:
-    """Write what became of claimed notices."""
+async def settle_notices(pool: Pool, outcomes: Sequence[NoticeOutcome]) -> list[None]:
+    """Write what became of claimed notices, all in one commit; answers once per outcome."""
     await pool.execute(
         """update notice n set state = g.state, detail = g.detail, due_at = now() + make_interval(secs => g.again_in_s)
              from unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::float8[])
@@ -79,6 +79,7 @@ async def settle_notices(pool: Pool, outcomes: Sequence[NoticeOutcome]) -> None:
         [o.detail for o in outcomes],
         [o.again_in_s for o in outcomes],
     )
+    return [None] * len(outcomes)
 
 
 async def inbox_age(pool: Pool) -> tuple[int, float]:

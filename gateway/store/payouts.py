@@ -29,7 +29,7 @@ class CreateOutcome(StrEnum):
     INSUFFICIENT = "insufficient"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class NewPayout:
     """A payout to be created, and the request that asks for it."""
 

@@ -1,0 +1,126 @@
+"""End to end: create to paid over Plexy, Mollie and Pivot, with the sandboxes' own ledgers as the witness at the end."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+from processes import Child, ChildError, Usage, memory_mb
+from results import GOAL_PAID_PER_S, Row
+from stage import Account, Database, Sandboxes, Stage
+
+ACCOUNTS = 4
+MOLLIE_PER_ACCOUNT = 16  # a balance takes one payout at a time, so many of them
+WINDOW = 500
+CONNECTIONS = 32
+_FAST = {
+    "plexy": {"processingAfterMs": 5, "settledAfterMs": 20, "webhookAfterMs": 5, "cardSavedAfterMs": 20},
+    "mollie": {"initiatedAfterMs": 10, "atBankAfterMs": 10, "completedAfterMs": 10},
+    "pivot": {"doneAfterMs": 50},
+}
+_AMOUNTS = {"KZT": 500_000, "EUR": 25_000, "IDR": 15_000_000}
+_BANK = {
+    "bankCode": "BCA",
+    "bankName": "Bank Central Asia",
+    "bankAccountNumber": "1234567890",
+    "bankAccountHolder": "PT Contoh",
+}
+_ALL_PAID_WITHIN_S = 60.0
+
+
+async def _merchant(database: Database, sandboxes: Sandboxes, port: int) -> tuple[Account, list[dict[str, Any]]]:
+    """An account with its connections, and the bodies of its creates: a third for each provider."""
+    account = await database.account("KZT", "EUR", "IDR")
+    for provider in ("plexy", "pivot", *["mollie"] * MOLLIE_PER_ACCOUNT):
+        await sandboxes.connect(database, account, provider, port)
+    card = await sandboxes.save_card(account, port)
+    bodies: list[dict[str, Any]] = []
+    for mollie in account.connections["mollie"]:
+        bodies += [
+            {"amount": _AMOUNTS["KZT"], "currency": "KZT", "destination": {"type": "card", "cardId": card}},
+            {"amount": _AMOUNTS["EUR"], "currency": "EUR", "destination": {"type": "balance"}, "connectionId": mollie},
+            {"amount": _AMOUNTS["IDR"], "currency": "IDR", **_BANK, "provider": "pivot"},
+        ]
+    return account, bodies
+
+
+async def _until_all_paid(database: Database) -> None:
+    async with asyncio.timeout(_ALL_PAID_WITHIN_S):
+        while await database.pool.fetchval("select sum(in_transit) from balance"):
+            await asyncio.sleep(0.1)
+
+
+async def _judge(database: Database, sandboxes: Sandboxes, answered: int) -> str:
+    """The sandboxes say what was sent, the database what is paid: equal, and nothing twice."""
+    payouts = await database.pool.fetchval("select count(*) from payout")
+    paid = await database.pool.fetchval("select count(*) from payout where phase = 'paid'")
+    sent = 0
+    for provider in _FAST:
+        summary = await sandboxes.control("GET", f"{provider}/ledger/summary")
+        sent += summary["sent"] - summary["returned"]
+        if summary["doublePayments"]:
+            raise ChildError(f"{provider} paid twice: {summary['doublePayments'][:3]}")
+    if not answered == payouts == paid == sent:
+        raise ChildError(f"{answered} answered, {payouts} stored, {paid} paid, but {sent} sent by the sandboxes")
+    return f"{paid:,} payouts created, paid and sent once each by the sandboxes' own ledgers"
+
+
+async def measure(stage: Stage, *, seconds: float) -> tuple[list[Row], list[str]]:
+    """The row of create to paid, and what to say below the table."""
+    row = Row(name="create to paid: Plexy, Mollie, Pivot", goal=f"{GOAL_PAID_PER_S:.0f} paid/s")
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(await stage.database())
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        sandbox_process = await stack.enter_async_context(Child("serve_sandboxes.py", str(stage.folder / database.name)))
+        gateway = await stack.enter_async_context(database.gateway("api", "loops"))
+        load = await stack.enter_async_context(Child("load.py"))
+        sandboxes = Sandboxes(http, sandbox_process.facts["port"])
+        for provider, settings in _FAST.items():
+            await sandboxes.control("PATCH", f"{provider}/settings", settings)
+        auth: list[dict[str, str]] = []
+        bodies: list[dict[str, Any]] = []
+        merchants = [await _merchant(database, sandboxes, gateway.facts["port"]) for _ in range(ACCOUNTS)]
+        for number in range(len(merchants[0][1])):  # accounts and providers in turn
+            for account, its_bodies in merchants:
+                auth.append({"bearer": account.bearer})
+                bodies.append(its_bodies[number])
+        usage = Usage(gateway=gateway.pid, load=load.pid, sandboxes=sandbox_process.pid, postgres=stage.postgres.pid or 0)
+        load.tell(
+            kind="steady", port=gateway.facts["port"], connections=CONNECTIONS, seconds=seconds, auth=auth, bodies=bodies,
+            dsn=database.dsn, amounts=_AMOUNTS, window=WINDOW,
+        )  # fmt: skip
+        await load.hear(30)  # it begins
+        usage.start()
+        offering = asyncio.create_task(load.hear(seconds + 60))
+        while not offering.done():
+            row.memory_mb.append(memory_mb(gateway.pid))
+            await asyncio.wait([offering], timeout=0.5)
+        result = offering.result()
+        usage.stop()
+        if result["refused"]:
+            raise ChildError(f"{result['refused']} of {result['answers']} requests were refused: {result['refusal']}")
+        await _until_all_paid(database)
+        judged = await _judge(database, sandboxes, result["answers"])
+        figures = await database.pool.fetchrow(
+            """select count(*) / extract(epoch from max(completed_at) - min(created_at))::float8 as per_s,
+                      percentile_cont(array[0.5, 0.99]) within group (
+                          order by extract(epoch from completed_at - created_at)::float8 * 1000) as ms
+                 from payout where phase = 'paid'"""
+        )
+        shares = await database.pool.fetch(
+            """select provider, count(*) as many, percentile_cont(0.5) within group (
+                      order by extract(epoch from completed_at - created_at)::float8 * 1000) as p50
+                 from payout group by provider order by provider"""
+        )
+    assert figures is not None
+    row.per_s, row.p50_ms, row.p99_ms = [figures["per_s"]], [figures["ms"][0]], [figures["ms"][1]]
+    row.cpu, row.cpu_us = [usage.cores["gateway"]], [usage.cores["gateway"] / figures["per_s"] * 1e6]
+    row.is_reached = figures["per_s"] >= GOAL_PAID_PER_S
+    mix = ", ".join(f"{share['provider']} {share['many']} (p50 {share['p50']:.0f} ms)" for share in shares)
+    used = ", ".join(f"{name} {cores:.0%}" for name, cores in usage.cores.items())
+    said = (
+        f"create to paid: all roles in one gateway process; sandboxes, PostgreSQL and load on the same cores; {WINDOW} payouts "
+        f"open at any time; {mix}; manual is left out, since a person marks it. {judged}. "
+        f"CPU: {used}, other processes of this machine {usage.others_cores:.0%}."
+    )
+    return [row], [said]

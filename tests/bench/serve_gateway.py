@@ -1,0 +1,32 @@
+"""A gateway process as it is deployed: under uvloop, one JSON log line per request to a file, all of its checks on.
+
+The first line of its standard input is JSON: dsn, master_key, roles, log_file. Secrets are in it, so it is no argument.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvloop
+from child import say, until_told_to_stop
+
+from gateway import logs
+from gateway.app import make_gateway
+from gateway.settings import Settings
+from providers.registry import PROVIDERS
+
+
+async def main(asked: dict[str, Any]) -> None:
+    gateway = await make_gateway(Settings(port=0, roles=asked["roles"]), asked["dsn"], asked["master_key"], PROVIDERS)
+    await gateway.start()
+    say(port=gateway.port)
+    await until_told_to_stop()
+    await gateway.stop()
+
+
+if __name__ == "__main__":
+    given = orjson.loads(sys.stdin.buffer.raw.readline())  # unbuffered: what follows is read by the loop
+    with Path(given["log_file"]).open("ab") as log:
+        logs.configure("info", stream=log)
+        uvloop.run(main(given))
