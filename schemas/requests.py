@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from schemas.destination import BankAccount, Destination
+from schemas.destination import Destination
 from schemas.money import CURRENCY_EXPONENT, MAX_AMOUNT_MINOR
 from schemas.text import Text, one_of
 
@@ -70,19 +70,6 @@ class CreatePayout(Request):
             if value is None:
                 raise _refuse(name, "is required: bankName, bankAccountNumber and bankAccountHolder come together")
         return self
-
-    def chosen_destination(self) -> Destination | None:
-        """The destination that the request names, or None for the account's default."""
-        if self.bank_name is None:
-            return self.destination
-        # Not checked again: each of these fields was, by the same rules, when the request was read.
-        return BankAccount.model_construct(
-            type="bank_account",
-            bank_code=self.bank_code,
-            bank_name=self.bank_name,
-            bank_account_number=self.bank_account_number or "",
-            bank_account_holder=self.bank_account_holder or "",
-        )
 
 
 # How a person knows what they report: "statement of 3 March, line 17". Kept with the report and shown in the timeline.

@@ -1,5 +1,6 @@
 """Payouts at the edge: create, read, list, timeline. Writes down and answers; sending is the dispatcher's work."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -17,7 +18,7 @@ from gateway.store.cards import CardState
 from gateway.store.payouts import CreateOutcome, NewPayout, PayoutFilter
 from gateway.store.rows import PayoutRow
 from schemas import ids
-from schemas.destination import BankAccount, Card, Destination, DestinationType
+from schemas.destination import Balance, BankAccount, Card, DestinationType
 from schemas.payout import Phase, Status
 from schemas.requests import CreatePayout
 
@@ -34,10 +35,39 @@ _NO_ROUTE: dict[Why, tuple[str, str]] = {
 _TELLING = list(Why)
 
 
-async def _destination(parts: Parts, caller: Caller, wanted: CreatePayout) -> Destination:
-    chosen = wanted.chosen_destination()
-    if chosen is not None:
-        return chosen
+@dataclass(slots=True)
+class _PaidTo:
+    """Where the money goes, as the payout's row has it."""
+
+    type: DestinationType
+    bank_code: str | None = None
+    bank_name: str | None = None
+    bank_account_number: str | None = field(default=None, repr=False)
+    bank_account_holder: str | None = field(default=None, repr=False)
+    card_id: str | None = None
+
+
+def _paid_to_account(account: BankAccount | CreatePayout) -> _PaidTo:
+    """A bank account; a request that carries one flat has the same fields under the same rules."""
+    return _PaidTo(
+        DestinationType.BANK_ACCOUNT,
+        account.bank_code,
+        account.bank_name,
+        account.bank_account_number,
+        account.bank_account_holder,
+    )
+
+
+async def _paid_to(parts: Parts, caller: Caller, wanted: CreatePayout) -> _PaidTo:
+    if wanted.bank_name is not None:
+        return _paid_to_account(wanted)
+    match wanted.destination:
+        case BankAccount() as account:
+            return _paid_to_account(account)
+        case Card(card_id=card_id):
+            return _PaidTo(DestinationType.CARD, card_id=card_id)
+        case Balance():
+            return _PaidTo(DestinationType.BALANCE)
     stored = await accounts.bank_account(parts.pool, caller.account_id)
     if stored is None:
         raise ApiError(
@@ -46,11 +76,11 @@ async def _destination(parts: Parts, caller: Caller, wanted: CreatePayout) -> De
             "The payout names no destination and this account has no default bank account. Nothing was created.",
             field="destination",
         )
-    return BankAccount.model_validate(stored)
+    return _paid_to_account(BankAccount.model_validate(stored))
 
 
-async def _card_connection(parts: Parts, caller: Caller, card: Card) -> str:
-    row = await cards.get_card(parts.pool, caller.account_id, card.card_id)
+async def _card_connection(parts: Parts, caller: Caller, card_id: str) -> str:
+    row = await cards.get_card(parts.pool, caller.account_id, card_id)
     if row is None:
         raise ApiError(422, "card_not_found", "This account has no such card.", field="destination.cardId")
     if row.state != CardState.ACTIVE:
@@ -73,14 +103,14 @@ def _refuse_route(excluded: tuple[Exclusion, ...]) -> ApiError:
     return ApiError(422, code, f"{message} Nothing was created.", field=field, details=details)
 
 
-async def _choose(parts: Parts, caller: Caller, wanted: CreatePayout, destination: Destination) -> Candidate:
-    card_connection = await _card_connection(parts, caller, destination) if isinstance(destination, Card) else None
+async def _choose(parts: Parts, caller: Caller, wanted: CreatePayout, paid_to: _PaidTo) -> Candidate:
+    card_connection = await _card_connection(parts, caller, paid_to.card_id) if paid_to.card_id is not None else None
     found = route(
         Wanted(
             amount_minor=wanted.amount,
             currency=wanted.currency,
-            destination_type=DestinationType(destination.type),
-            bank_code=destination.bank_code if isinstance(destination, BankAccount) else None,
+            destination_type=paid_to.type,
+            bank_code=paid_to.bank_code,
             descriptor=wanted.statement_descriptor,
             card_connection_id=card_connection,
             provider=wanted.provider,
@@ -93,20 +123,19 @@ async def _choose(parts: Parts, caller: Caller, wanted: CreatePayout, destinatio
     return found.ordered[0]
 
 
-def _row(caller: Caller, wanted: CreatePayout, destination: Destination, chosen: Candidate) -> PayoutRow:
+def _row(caller: Caller, wanted: CreatePayout, paid_to: _PaidTo, chosen: Candidate) -> PayoutRow:
     now = datetime.now(UTC)
-    bank = destination if isinstance(destination, BankAccount) else None
     return PayoutRow(
         account_id=caller.account_id,
         id=new_id(ids.PAYOUT),
         amount_minor=wanted.amount,
         currency=wanted.currency,
-        destination_type=destination.type,
-        bank_code=bank.bank_code if bank else None,
-        bank_name=bank.bank_name if bank else None,
-        bank_account_number=bank.bank_account_number if bank else None,
-        bank_account_holder=bank.bank_account_holder if bank else None,
-        card_id=destination.card_id if isinstance(destination, Card) else None,
+        destination_type=paid_to.type,
+        bank_code=paid_to.bank_code,
+        bank_name=paid_to.bank_name,
+        bank_account_number=paid_to.bank_account_number,
+        bank_account_holder=paid_to.bank_account_holder,
+        card_id=paid_to.card_id,
         provider=chosen.contract.provider,
         connection_id=chosen.connection_id,
         method=chosen.contract.method,
@@ -156,12 +185,12 @@ async def create(request: web.Request) -> web.Response:
     wanted = parse(CreatePayout, request, body)
     mark = fingerprint(request, wanted)
     try:
-        destination = await _destination(parts, caller, wanted)
-        chosen = await _choose(parts, caller, wanted, destination)
+        paid_to = await _paid_to(parts, caller, wanted)
+        chosen = await _choose(parts, caller, wanted, paid_to)
     except ApiError as refusal:
         # What was accepted once stays accepted, even if cards or connections have changed since.
         return await _earlier(request, parts, caller, key, mark, refusal)
-    row = _row(caller, wanted, destination, chosen)
+    row = _row(caller, wanted, paid_to, chosen)
     try:
         created = await parts.creates.submit(
             NewPayout(

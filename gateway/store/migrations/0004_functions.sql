@@ -8,7 +8,9 @@ create function create_payouts(
     p_card_id text[], p_provider text[], p_connection text[], p_method text[], p_reference text[], p_note text[],
     p_descriptor text[], p_metadata text[], p_linger double precision[], p_source text[], p_reason text[],
     p_event_id text[], p_tx_id text[], p_now timestamptz
-) returns table (ord integer, outcome text, payout_id text) language plpgsql as $$
+) returns table (ord integer, outcome text, payout_id text) language plpgsql
+set enable_hashjoin = on -- the rows of one call are joined with each other here, and no table is
+as $$
 declare
     fresh      integer[];   -- rows whose key was not known before
     accepted   integer[];
