@@ -50,6 +50,7 @@ DEMO_BEARER = "pk_test_demo"
 
 _SHUTDOWN_S = 10.0
 _KEEPALIVE_S = 15.0
+_CREATES_TOGETHER = 16  # a commit for fewer costs more than it saves in waiting
 _MEASURE_EVERY_S = 5.0
 _LAG_EVERY_S = 0.25
 _BALANCE_COUNTS_S = 3600.0  # an older reading says nothing about now
@@ -80,7 +81,7 @@ class Gateway:
         )
         self.balance_reader = BalanceReader(pool, self.connections)
         self.card_saver = CardSaver(pool, self.connections)
-        self._creates = Gather(partial(create_payouts, pool))
+        self._creates = Gather(partial(create_payouts, pool), share_from=_CREATES_TOGETHER)
         self._notices = Gather(partial(add_notices, pool))
         loops: list[Loop] = [self.dispatcher, self.inbox, self.reconciler, self.checker, self.balance_reader]
         self._loops = loops if Role.LOOPS in settings.roles else []

@@ -5,7 +5,7 @@ else was faster. Every report is kept, whether it changed anything or not. Never
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
@@ -85,7 +85,8 @@ def next_check_s(contract: Contract, age_s: float) -> float | None:
 
 
 def _words(words: Words) -> dict[str, str] | None:
-    return {name: value for name, value in asdict(words).items() if value} or None
+    given = {"status": words.status, "code": words.code, "text": words.text}
+    return {name: value for name, value in given.items() if value} or None
 
 
 def situation_of(attempt: AttemptRow) -> Situation:
@@ -159,7 +160,9 @@ def change_of(attempt: AttemptRow, decision: Decision, contract: Contract, said:
 
 def _detail(said: Said) -> dict[str, Any]:
     """What is kept of a report: all that it said, and what a person gave with it."""
-    given = {**asdict(said.report), "evidence": said.evidence, "failure_text": said.failure_text}
+    # Not `dataclasses.asdict`: it copies deeply, and orjson writes what is nested in a report as it is.
+    given = {name: getattr(said.report, name) for name in said.report.__slots__}
+    given |= {"evidence": said.evidence, "failure_text": said.failure_text}
     return {name: value for name, value in given.items() if value is not None}
 
 

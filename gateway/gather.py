@@ -12,8 +12,6 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-_SMALL = 16  # a flush of fewer would cost more than waiting saves
-
 
 class TooMuchWaitingError(RuntimeError):
     """The queue is full. Nothing was written; try again shortly."""
@@ -29,11 +27,14 @@ class Gather(Generic[Item, Answer]):
         max_items: int = 256,
         in_flight: int = 2,
         max_waiting: int = 10_000,
+        share_from: int | None = None,
     ) -> None:
+        """`share_from`: of more items than this a flush takes only its share; None: always all that wait."""
         self._flush = flush
         self._max_items = max_items
         self._in_flight = in_flight
         self._max_waiting = max_waiting
+        self._share_from = share_from
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._in_flushes = 0
@@ -77,10 +78,13 @@ class Gather(Generic[Item, Answer]):
                     answer.set_result(value)
 
     def _next_size(self) -> int:
-        # With everything in PostgreSQL at once nothing is left for this process to do meanwhile. So a flush takes its share
-        # only: one for each flush, and one that is being answered or asked for here.
+        size = min(len(self._waiting), self._max_items)
+        if self._share_from is None:
+            return size
+        # With everything in PostgreSQL at once nothing is left for this process to do meanwhile. So there is a share for each
+        # flush, and one that is being answered or asked for here.
         share = (len(self._waiting) + self._in_flushes) // (self._in_flight + 1)
-        return min(len(self._waiting), self._max_items, max(share, _SMALL))
+        return min(size, max(share, self._share_from))
 
     async def drain(self) -> None:
         """Wait until everything that was submitted is written."""

@@ -1,7 +1,7 @@
 """The only writer of state: changes of payouts and attempts, by compare-and-set, many in one commit."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -57,7 +57,7 @@ async def record_changes(pool: Pool, changes: Sequence[Change]) -> set[str]:
     that was used before: then nothing of this call was written.
     """
     records = await pool.fetch(
-        "select changed_payout_id from record_changes($1::text::json)", orjson.dumps([asdict(c) for c in changes]).decode()
+        "select changed_payout_id from record_changes($1::text::json)", orjson.dumps(list(changes)).decode()
     )
     return {record["changed_payout_id"] for record in records}
 
@@ -93,5 +93,5 @@ async def record_reports(pool: Pool, reports: Sequence[StoredReport]) -> None:
            )
            insert into report (account_id, attempt_id, source, kind, detail, changed)
            select account_id, attempt_id, source, kind, detail, changed from given""",
-        orjson.dumps([asdict(r) for r in reports]).decode(),
+        orjson.dumps(list(reports)).decode(),
     )

@@ -10,7 +10,7 @@ from results import GOAL_PAID_PER_S, Row
 from stage import Account, Database, Sandboxes, Stage
 
 ACCOUNTS = 4
-MOLLIE_PER_ACCOUNT = 16  # a balance takes one payout at a time, so many of them
+MOLLIE_PER_ACCOUNT = 24  # a balance takes one payout at a time, so many of them
 WINDOW = 500
 CONNECTIONS = 32
 _FAST = {
