@@ -6,12 +6,13 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help run test lint bench lock clean
+.PHONY: help run test lint bench prove prove-compare lock clean
 
 help:
 	@echo "make run     start the sandboxes and a gateway, and watch one payout of each kind"
 	@echo "make test    lint, types, the import rule and all tests, against a real PostgreSQL"
 	@echo "make bench   measure creates, and create to paid, on this machine"
+	@echo "make prove   the fault world: kills, crashes, lying providers; nothing may be paid twice or lost (PAYOUTS=, SEED=)"
 	@echo "make lint    ruff and mypy only"
 	@echo "make lock    pin the dependencies again (needs uv)"
 	@echo "make clean   remove what was installed and cached; the data in .data stays"
@@ -36,6 +37,16 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(PY) tests/bench/run.py
+
+# Exits with an error on any violation. `prove-compare`: the same world and seed, decided by the rules of others.
+PAYOUTS ?= 10000
+SEED ?= 1
+prove: $(INSTALLED)
+	@$(PY) -m tests.prove.run --payouts $(PAYOUTS) --seed $(SEED)
+
+prove-compare: PAYOUTS = 1500
+prove-compare: $(INSTALLED)
+	@$(PY) -m tests.prove.run --compare --payouts $(PAYOUTS) --seed $(SEED)
 
 # No download address and no comments in the lock: only names, versions and hashes.
 lock:

@@ -27,9 +27,12 @@ from gateway.destination_checker import DestinationChecker
 from gateway.dispatcher import Dispatcher
 from gateway.gather import Gather
 from gateway.inbox import Inbox
+from gateway.learned import Learned
 from gateway.loops import Loop
 from gateway.metrics import Metrics
+from gateway.onward import OnwardRoutes
 from gateway.reconciler import Reconciler
+from gateway.rerouter import Rerouter
 from gateway.sealing import Seal, connection_place
 from gateway.settings import Role, Settings
 from gateway.store.accounts import any_sealed_connection, find_key, paused_connections
@@ -54,6 +57,7 @@ _CREATES_TOGETHER = 16  # a commit for fewer costs more than it saves in waiting
 _MEASURE_EVERY_S = 5.0
 _LAG_EVERY_S = 0.25
 _BALANCE_COUNTS_S = 3600.0  # an older reading says nothing about now
+_REROUTE_EVERY_S = 0.5
 _CHECK_EVERY_S = 0.2  # few connections check before they pay, and the question itself takes longer
 
 
@@ -72,8 +76,13 @@ class Gateway:
         self.metrics = Metrics()
         self.transport = Transport(on_call=self._on_call, on_unknown_word=self._on_unknown_word)
         self.connections = Connections(pool, seal, providers, self.transport)
-        self.apply = Apply(pool, self.connections.contract, self.metrics, self._wake_dispatcher)
-        self.dispatcher = Dispatcher(pool, self.connections, self.apply, seal, poll_s=settings.poll_s)
+        onward = OnwardRoutes(pool, self.connections)
+        learned = Learned()
+        self.apply = Apply(pool, self.connections.contract, self.metrics, self._wake_dispatcher, onward, learned)
+        self.dispatcher = Dispatcher(pool, self.connections, self.apply, seal, learned, poll_s=settings.poll_s)
+        self.rerouter = Rerouter(
+            pool, self.connections, self.apply, self.dispatcher.gates, learned, poll_s=max(settings.poll_s, _REROUTE_EVERY_S)
+        )
         self.inbox = Inbox(pool, self.connections, self.apply, seal, self.metrics, poll_s=settings.poll_s)
         self.reconciler = Reconciler(pool, self.connections, self.apply, seal, poll_s=settings.poll_s)
         self.checker = DestinationChecker(
@@ -84,6 +93,7 @@ class Gateway:
         self._creates = Gather(partial(create_payouts, pool), share_from=_CREATES_TOGETHER)
         self._notices = Gather(partial(add_notices, pool))
         loops: list[Loop] = [self.dispatcher, self.inbox, self.reconciler, self.checker, self.balance_reader]
+        loops.append(self.rerouter)
         self._loops = loops if Role.LOOPS in settings.roles else []
         self._watchers: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None

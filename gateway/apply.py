@@ -1,50 +1,52 @@
 """apply: the one way in which a report moves a payout.
 
-Loads where the payout stands, lets `gateway.lifecycle` decide, writes by compare-and-set, and decides again when somebody
-else was faster. Every report is kept, whether it changed anything or not. Never calls a provider.
+Loads where the payout stands, lets `gateway.lifecycle` decide and `gateway.failover` say where it goes next, writes by
+compare-and-set together with the report as evidence, and decides again when somebody else was faster. Every report is kept,
+whether it changed anything or not. Never calls a provider.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
+from gateway.failover import Next
 from gateway.gather import Gather
 from gateway.ids import new_id
-from gateway.lifecycle import Decision, Situation, decide, give_to_person, move_of, status_of
+from gateway.learned import Learned
+from gateway.lifecycle import Decision, Ended, Move, decide, give_to_person, move_of, status_of
 from gateway.metrics import Metrics
+from gateway.reading_rules import absence_believed, next_look_s
+from gateway.recording import Said, change_of, detail_of, situation_of
+from gateway.routing import Route
 from gateway.store import attempts as attempt_store
+from gateway.store.accounts import pause_connection
 from gateway.store.changes import Change, StoredReport, record_changes, record_reports
 from gateway.store.database import Pool
+from gateway.store.routes import RoutablePayout
 from gateway.store.rows import AttemptRow, PayoutRow
 from schemas import ids
 from schemas.contract import Contract
-from schemas.failure import FAILURE_MEANING, FailureCode
-from schemas.payout import EXPOSURE, FINAL_PHASES, AttemptState, Exposure, Phase, Status
-from schemas.report import Report, Taken, Unclear, Words
+from schemas.failure import FailureCode
+from schemas.payout import EXPOSURE, FINAL_PHASES, AttemptState, Phase, Status
+from schemas.report import Taken, Unclear
 
 _log = structlog.get_logger(__name__)
 _MAX_ROUNDS = 20
+_UNTIL_RESUMED_S = 10 * 365 * 86_400.0
 
 
 class MovedOnError(RuntimeError):
     """The payout kept moving while we tried to change it. Nothing was written; read it again and decide anew."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """A report about one attempt, and who said it. A person's word carries the request that brought it."""
+class Onward(Protocol):
+    """Says where payouts may go whose newest attempt has ended: `gateway.onward`."""
 
-    account_id: str
-    attempt_id: str
-    report: Report
-    source: str
-    request_key: str | None = None
-    fingerprint: bytes | None = None
-    failure_text: str | None = None
-    evidence: str | None = None  # how the person knows
-    allowed_from: tuple[AttemptState, ...] | None = None  # a person may say this only in these states
+    async def __call__(self, ended: Sequence[tuple[AttemptRow, Ended]]) -> Mapping[str, tuple[Next, Route]]:
+        """By payout id."""
+        ...
 
 
 class Unsent(Protocol):
@@ -66,117 +68,53 @@ class Unsent(Protocol):
     def currency(self) -> str: ...
 
 
-def absence_believed(contract: Contract, attempt: AttemptRow) -> bool:
-    """Whether "not found" is proof by now: their find is authoritative, its time has passed, and no repetition is due."""
-    return contract.find_by_key and attempt.quiet_s >= contract.visibility_s and not may_resend(contract, attempt)
+@dataclass(slots=True)
+class _Decided:
+    """What one report of a batch changes."""
+
+    index: int
+    attempt: AttemptRow
+    decision: Decision
+    onward: tuple[Next, Route] | None = None
 
 
-def may_resend(contract: Contract, attempt: AttemptRow) -> bool:
-    """Whether the provider surely still knows the attempt's key, so that the same order again cannot pay twice."""
-    return attempt.state is AttemptState.UNCONFIRMED and attempt.age_s < contract.replay_window_s
-
-
-def next_check_s(contract: Contract, age_s: float) -> float | None:
-    """Seconds until an open attempt of this age is read again; None when only a person can tell."""
-    if contract.operator_marks:
-        return None
-    later = [at for at in contract.poll_after_s if at > age_s]
-    return later[0] - age_s if later else contract.poll_after_s[-1]
-
-
-def _words(words: Words) -> dict[str, str] | None:
-    given = {"status": words.status, "code": words.code, "text": words.text}
-    return {name: value for name, value in given.items() if value} or None
-
-
-def situation_of(attempt: AttemptRow) -> Situation:
-    """An attempt's row as the lifecycle sees it."""
-    return Situation(
-        phase=attempt.phase,
-        attempt_state=attempt.state,
-        attempt_number=attempt.number,
-        is_newest=attempt.id == attempt.newest_attempt_id,
-        amount_minor=attempt.amount_minor,
-        currency=attempt.currency,
-        review_reason=attempt.review_reason,
-        has_reference=attempt.has_reference,
+def follow(decision: Decision, onward: Next) -> Decision:
+    """The decision with where the payout goes next: on through another connection, or as it was, with why."""
+    if onward.to is None:
+        return replace(decision, reason=f"{decision.reason}; {onward.reason}")
+    wait_s = decision.resend_after_s if onward.tried_before else onward.to.contract.batch_linger_s
+    return replace(
+        decision,
+        phase=Phase.QUEUED,
+        status=Status.PENDING,
+        reason=f"{decision.reason}; {onward.reason}",
+        move=None,
+        review_reason=None,
+        failure_code=None,
+        resend_after_s=wait_s,
+        resend_alone=False,
     )
-
-
-def _event_type(before: Situation, decision: Decision) -> str:
-    if decision.is_note:
-        return "payout.reference"
-    if decision.review_reason and not before.reviewing:
-        return "payout.contradicted" if decision.phase in FINAL_PHASES else "payout.needs_review"
-    if decision.phase is Phase.QUEUED:
-        return "payout.requeued"
-    return f"payout.{decision.phase if decision.phase in FINAL_PHASES else decision.attempt_state}"
-
-
-def change_of(attempt: AttemptRow, decision: Decision, contract: Contract, said: Said | None, source: str) -> Change:
-    """A decision as the row change that carries it out."""
-    words = decision.words
-    failure_text = None
-    if decision.failure_code:
-        given = said.failure_text if said else None
-        failure_text = given or words.text or words.code or FAILURE_MEANING[decision.failure_code].happened
-    return Change(
-        account_id=attempt.account_id,
-        payout_id=attempt.payout_id,
-        expected_seq=attempt.seq,
-        phase=decision.phase,
-        status=decision.status,
-        event_id=new_id(ids.EVENT),
-        event_type=_event_type(situation_of(attempt), decision),
-        source=source,
-        reason=decision.reason,
-        request_key=said.request_key if said else None,
-        fingerprint=said.fingerprint.hex() if said and said.fingerprint else None,
-        due_in_s=decision.resend_after_s,
-        alone=decision.resend_alone,
-        review_reason=decision.review_reason,
-        failure_code=decision.failure_code,
-        failure_text=failure_text,
-        failure_provider_code=words.code if decision.failure_code else None,
-        failure_provider_text=words.text if decision.failure_code else None,
-        reference=decision.reference,
-        processed=decision.attempt_state in (AttemptState.IN_TRANSIT, AttemptState.PAID),
-        completed=decision.phase in FINAL_PHASES,
-        final_in_s=contract.return_window_s if decision.phase is Phase.PAID and attempt.phase is not Phase.PAID else None,
-        attempt_id=attempt.id,
-        attempt_state=decision.attempt_state,
-        exposure=decision.exposure,
-        provider_ref=decision.provider_ref,
-        submission_ref=decision.submission_ref,
-        check_in_s=next_check_s(contract, attempt.age_s) if decision.exposure is Exposure.OPEN else None,
-        words=_words(words),
-        evidence=said.evidence if said else None,
-        tx_id=new_id(ids.LEDGER_TRANSACTION) if decision.move else None,
-        move=decision.move,
-        amount_minor=attempt.amount_minor,
-        currency=attempt.currency,
-    )
-
-
-def _detail(said: Said) -> dict[str, Any]:
-    """What is kept of a report: all that it said, and what a person gave with it."""
-    # Not `dataclasses.asdict`: it copies deeply, and orjson writes what is nested in a report as it is.
-    given = {name: getattr(said.report, name) for name in said.report.__slots__}
-    given |= {"evidence": said.evidence, "failure_text": said.failure_text}
-    return {name: value for name, value in given.items() if value is not None}
 
 
 class Apply:
     """Applies reports, many in one commit."""
 
     def __init__(
-        self, pool: Pool, contract_of: Callable[[str], Contract], metrics: Metrics, on_queued: Callable[[], None]
+        self,
+        pool: Pool,
+        contract_of: Callable[[str], Contract],
+        metrics: Metrics,
+        on_queued: Callable[[], None],
+        onward: Onward,
+        learned: Learned,
     ) -> None:
         """`on_queued` is called when a payout went back to the queue, so that the dispatcher need not wait."""
         self._pool = pool
         self._contract_of = contract_of
         self._metrics = metrics
         self._on_queued = on_queued
+        self._onward = onward
+        self._learned = learned
         self._gather: Gather[Said, Decision | None] = Gather(self._flush)
 
     async def __call__(self, said: Said) -> Decision | None:
@@ -192,7 +130,7 @@ class Apply:
         decision = give_to_person(situation_of(attempt), reason)
         if decision is None:
             return
-        change = change_of(attempt, decision, self._contract_of(attempt.provider), None, "reconciler")
+        change = change_of(attempt, decision, self._contract_of(attempt.provider), None)
         if await record_changes(self._pool, [change]):
             self._count(attempt, decision)
             _log.error("payout.needs_review", payout=attempt.payout_id, attempt=attempt.id, reason=reason)
@@ -286,6 +224,31 @@ class Apply:
             self._on_queued()
         return True
 
+    async def reroute(self, payout: RoutablePayout, onward: Next, found: Route, *, source: str) -> bool:
+        """Move a queued payout to another connection. False: it has moved on, or there is none."""
+        if onward.to is None:
+            return False
+        change = Change(
+            account_id=payout.account_id,
+            payout_id=payout.id,
+            expected_seq=payout.seq,
+            phase=Phase.QUEUED,
+            status=Status.PENDING,
+            event_id=new_id(ids.EVENT),
+            event_type="payout.rerouted",
+            source=source,
+            reason=f"its connection takes nothing at present; {onward.reason}",
+            due_in_s=onward.to.contract.batch_linger_s,
+            provider=onward.to.contract.provider,
+            connection_id=onward.to.connection_id,
+            method=onward.to.contract.method,
+            route=found.codes(),
+        )
+        if not await record_changes(self._pool, [change]):
+            return False
+        self._on_queued()
+        return True
+
     async def drain(self) -> None:
         """Wait until everything that was submitted is written."""
         await self._gather.drain()
@@ -318,55 +281,96 @@ class Apply:
         learned: list[StoredReport],
     ) -> list[int]:
         """Decide and write once; returns the reports that have to be decided again."""
+        decided, again = self._decide(batch, left, attempts, learned)
+        if not decided:
+            return again
+        await self._send_on(decided)
+        changes = [
+            change_of(d.attempt, d.decision, self._contract_of(d.attempt.provider), batch[d.index], d.onward)
+            for d in decided.values()
+        ]
+        written = await record_changes(self._pool, changes)
+        for payout_id, one in decided.items():
+            if payout_id not in written:
+                again.append(one.index)
+                continue
+            decisions[one.index] = one.decision
+            await self._after(batch[one.index], one.attempt, one.decision)
+        return again
+
+    def _decide(
+        self,
+        batch: Sequence[Said],
+        left: Sequence[int],
+        attempts: Mapping[str, AttemptRow],
+        learned: list[StoredReport],
+    ) -> tuple[dict[str, _Decided], list[int]]:
+        """What each report changes, by payout; and the reports that have to wait, since theirs is being changed."""
+        decided: dict[str, _Decided] = {}
         again: list[int] = []
-        changes: dict[str, tuple[int, AttemptRow, Change, Decision]] = {}
         for index in left:
             said, attempt = batch[index], attempts[batch[index].attempt_id]
             contract = self._contract_of(attempt.provider)
-            if attempt.payout_id in changes:  # a second report about the same payout waits for the first
+            if attempt.payout_id in decided:
                 again.append(index)
                 continue
             if said.allowed_from is not None and attempt.state not in said.allowed_from:
                 continue
             decision = decide(said.report, situation_of(attempt), absence_believed=absence_believed(contract, attempt))
             if decision is None:
-                learned.append(self._stored(said, attempt, changed=False))
+                learned.append(self._stored(said, attempt))
                 continue
             if said.source.startswith("key:"):
                 decision = replace(decision, reason=f"marked by an operator: {decision.attempt_state}")
-            changes[attempt.payout_id] = (index, attempt, change_of(attempt, decision, contract, said, said.source), decision)
+            decided[attempt.payout_id] = _Decided(index, attempt, decision)
+        return decided, again
 
-        if not changes:
-            return again
-        written = await record_changes(self._pool, [change for _, _, change, _ in changes.values()])
-        for payout_id, (index, attempt, _, decision) in changes.items():
-            if payout_id not in written:
-                again.append(index)
-                continue
-            decisions[index] = decision
-            learned.append(self._stored(batch[index], attempt, changed=True))
-            self._count(attempt, decision)
-            frees_slot = self._contract_of(attempt.provider).max_scheduled is not None
-            if decision.phase is Phase.QUEUED or frees_slot:  # what waited for the slot need not wait for the next poll
-                self._on_queued()
-        return again
+    async def _send_on(self, decided: Mapping[str, _Decided]) -> None:
+        """Let failover say where those go whose attempt has ended."""
+        ended = [(d.attempt, d.decision.ended) for d in decided.values() if d.decision.ended]
+        onward = await self._onward(ended) if ended else {}
+        for payout_id, found in onward.items():
+            one = decided[payout_id]
+            one.onward, one.decision = found, follow(one.decision, found[0])
 
-    def _stored(self, said: Said, attempt: AttemptRow, *, changed: bool) -> StoredReport:
+    async def _after(self, said: Said, attempt: AttemptRow, decision: Decision) -> None:
+        """What follows a change that is written."""
+        self._count_report(said, attempt, changed=True)
+        self._count(attempt, decision)
+        frees_slot = self._contract_of(attempt.provider).max_scheduled is not None
+        if decision.phase is Phase.QUEUED or frees_slot:  # what waited for the slot need not wait for the next poll
+            self._on_queued()
+        if decision.move is Move.SETTLE:
+            self._learned.paid(attempt.account_id, attempt.connection_id, attempt.age_s)
+        if decision.paid_late:
+            await self._freeze(attempt)
+
+    async def _freeze(self, attempt: AttemptRow) -> None:
+        """Send nothing more through a connection whose word turned out wrong, until a person has looked."""
+        reason = f"attempt {attempt.id} paid although its provider had ended it; send nothing more before this is understood"
+        await pause_connection(self._pool, attempt.account_id, attempt.connection_id, for_s=_UNTIL_RESUMED_S, reason=reason)
+        _log.error("payout.paid_late", payout=attempt.payout_id, attempt=attempt.id, provider=attempt.provider)
+
+    def _stored(self, said: Said, attempt: AttemptRow) -> StoredReport:
+        """A report that changes nothing, and when its attempt is read again."""
+        self._count_report(said, attempt, changed=False)
         named = said.report if isinstance(said.report, (Taken, Unclear)) else None
-        self._metrics.reports.labels(attempt.provider, type(said.report).__name__, str(changed).lower()).inc()
         contract = self._contract_of(attempt.provider)
-        reads_again = attempt.exposure is Exposure.OPEN and attempt.state is not AttemptState.SENDING
+        sending = attempt.state is AttemptState.SENDING  # whoever sends it holds a lease on it
         return StoredReport(
             account_id=said.account_id,
             attempt_id=said.attempt_id,
             source=said.source,
             kind=type(said.report).__name__,
-            detail=_detail(said),
-            changed=changed,
+            detail=detail_of(said),
             provider_ref=named.provider_ref if named else None,
             submission_ref=named.submission_ref if named else None,
-            check_in_s=next_check_s(contract, attempt.age_s) if reads_again else None,
+            check_in_s=next_look_s(contract, attempt, attempt.state, attempt.exposure, None),
+            keeps_check=sending,
         )
+
+    def _count_report(self, said: Said, attempt: AttemptRow, *, changed: bool) -> None:
+        self._metrics.reports.labels(attempt.provider, type(said.report).__name__, str(changed).lower()).inc()
 
     def _count(self, attempt: AttemptRow, decision: Decision) -> None:
         if decision.is_note:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import structlog
 
-from gateway.apply import Apply, Said
+from gateway.apply import Apply
 from gateway.connections import Connection
 from gateway.ids import bare
+from gateway.recording import Said
 from gateway.store.rows import AttemptRow
 from schemas.checks import DestinationCheck, Verdict
 from schemas.destination import BankAccount

@@ -52,7 +52,8 @@ class KeyKind(StrEnum):
     SIGNING = "signing"
 
 
-def _with_database(settings: Settings, work: Callable[[Pool], Awaitable[None]]) -> None:
+def with_database(settings: Settings, work: Callable[[Pool], Awaitable[None]]) -> None:
+    """Run a command's work on the database, quietly: what it prints is its answer."""
     logs.configure("warning", stream=sys.stderr.buffer)
 
     async def connected() -> int:
@@ -76,7 +77,7 @@ def account_create(
     async def work(pool: Pool) -> None:
         typer.echo(await create_account(pool, name, currency))
 
-    _with_database(load_settings(), work)
+    with_database(load_settings(), work)
 
 
 @account_app.command("list")
@@ -87,7 +88,7 @@ def account_list() -> None:
         for account_id, name, currency in await accounts.list_accounts(pool):
             typer.echo(f"{account_id}  {currency}  {name}")
 
-    _with_database(load_settings(), work)
+    with_database(load_settings(), work)
 
 
 @account_app.command("credit")
@@ -105,7 +106,7 @@ def account_credit(
         booked = "Booked" if credit.is_new else "Already booked before, and not again:"
         typer.echo(f"{booked} {currency} {to_decimal(credit.amount_minor, currency):,f} as {credit.transaction_id}")
 
-    _with_database(load_settings(), work)
+    with_database(load_settings(), work)
 
 
 # --- key
@@ -136,7 +137,7 @@ def key_create(
         typer.echo("\n".join(f"{name}: {value}" for name, value in shown.items()))
         typer.echo("Store it now: it is not shown again.", err=True)
 
-    _with_database(settings, work)
+    with_database(settings, work)
 
 
 @key_app.command("list")
@@ -147,7 +148,7 @@ def key_list(account_id: AccountId) -> None:
         for key_id, kind, scopes, revoked in await accounts.list_keys(pool, account_id):
             typer.echo(f"{key_id}  {kind:<7}  {'revoked' if revoked else 'active':<7}  {' '.join(scopes)}")
 
-    _with_database(load_settings(), work)
+    with_database(load_settings(), work)
 
 
 @key_app.command("revoke")
@@ -161,7 +162,7 @@ def key_revoke(
             raise OnboardingError(f"account {account_id} has no active key {key_id}; nothing was changed")
         typer.echo(f"Revoked {key_id}")
 
-    _with_database(load_settings(), work)
+    with_database(load_settings(), work)
 
 
 # --- connection
@@ -214,7 +215,7 @@ def connection_create(
         typer.echo(connection_id)
         typer.echo(f"/webhooks/{provider}/{connection_id}")
 
-    _with_database(settings, work)
+    with_database(settings, work)
 
 
 @connection_app.command("list")
@@ -232,7 +233,7 @@ def connection_list(account_id: AccountId) -> None:
                 amount = f"{balance.currency} {to_decimal(balance.amount_minor, balance.currency):,f}"
                 typer.echo(f"    balance there: {amount}, read {age_text(balance.age_s)} ago")
 
-    _with_database(load_settings(), work)
+    with_database(load_settings(), work)
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

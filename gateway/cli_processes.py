@@ -13,6 +13,7 @@ import uvloop
 from gateway import logs
 from gateway.app import DemoKeysError
 from gateway.cli_accounts import account_app, connection_app, key_app
+from gateway.cli_channels import connection_channels
 from gateway.cli_providers import provider_app
 from gateway.cli_settings import load_settings, run
 from gateway.demo.run import run_demo
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(account_app)
 app.add_typer(key_app)
 app.add_typer(connection_app)
+connection_app.command("channels")(connection_channels)
 app.add_typer(provider_app)
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on.", show_default=False)]
@@ -56,11 +58,14 @@ def sandbox(
     port: Port = None,
     data_dir: DataDir = None,
     speed: Annotated[float | None, typer.Option(help="How many times faster than in real life.", show_default=False)] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Decides all chance: the same seed repeats the same faults.", show_default=False)
+    ] = None,
     *,
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run the provider sandboxes: they behave like the providers, and no money is real."""
-    settings = load_settings(sandbox_host=host, sandbox_port=port, data_dir=data_dir, sandbox_speed=speed)
+    settings = load_settings(sandbox_host=host, sandbox_port=port, data_dir=data_dir, sandbox_speed=speed, sandbox_seed=seed)
     logs.configure(settings.log_level, stream=sys.stderr.buffer)  # standard output is for the address alone
     run(
         serve_sandboxes(settings, lambda bound: _say_address(settings, bound), with_parent=until_stdin_closes), stopped_status=0
@@ -69,6 +74,7 @@ def sandbox(
 
 def _say_address(settings: Settings, port: int) -> None:
     host = f"[{settings.sandbox_host}]" if ":" in settings.sandbox_host else settings.sandbox_host
+    typer.echo(f"Seed {settings.sandbox_seed}: the same seed and the same requests meet the same faults.", err=True)
     typer.echo(f"http://{host}:{port}")
     sys.stdout.flush()
 

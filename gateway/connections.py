@@ -10,16 +10,21 @@ from dataclasses import dataclass
 import orjson
 
 from gateway.recall import Recall
+from gateway.route_order import NO_HEALTH
 from gateway.routing import Candidate
 from gateway.sealing import Seal, connection_place
 from gateway.store import accounts
 from gateway.store.database import Pool
+from gateway.store.routes import get_policy, health_of
 from gateway.store.rows import ConnectionRow
 from providers.base import Connector, Provider
 from providers.transport import Transport
 from schemas.contract import Contract
+from schemas.policy import DEFAULT_POLICY, RoutingPolicy
 
 _REMEMBER_S = 1.0
+_HEALTH_FRESH_S = 60.0  # what nobody has confirmed for so long puts no connection last any more
+_FUNDS_FRESH_S = 3600.0  # an older balance says nothing about now
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Connections:
         self._transport = transport
         self._by_id = Recall(self._read_connection, for_s=_REMEMBER_S)
         self._by_account = Recall(self._read_candidates, for_s=_REMEMBER_S)
+        self._policies = Recall(self._read_policy, for_s=_REMEMBER_S)
 
     async def get(self, connection_id: str) -> Connection | None:
         """One connection by id, or None."""
@@ -54,6 +60,14 @@ class Connections:
     async def candidates(self, account_id: str) -> list[Candidate]:
         """An account's connections as routing sees them."""
         return await self._by_account.get(account_id)
+
+    async def policy(self, account_id: str) -> RoutingPolicy:
+        """How an account wants its payouts routed."""
+        return await self._policies.get(account_id)
+
+    def forget_policies(self) -> None:
+        """A policy was replaced: this process reads it anew."""
+        self._policies.clear()
 
     def contract(self, provider: str) -> Contract:
         """The contract of a provider that a stored payout names."""
@@ -71,7 +85,12 @@ class Connections:
         known = self._by_id.last(connection_id)
         return known if known and known.row == row else self._open(row)
 
+    async def _read_policy(self, account_id: str) -> RoutingPolicy:
+        stored = await get_policy(self._pool, account_id)
+        return DEFAULT_POLICY if stored is None else RoutingPolicy.model_validate(stored)
+
     async def _read_candidates(self, account_id: str) -> list[Candidate]:
+        health = await health_of(self._pool, account_id, fresh_s=_HEALTH_FRESH_S, funds_fresh_s=_FUNDS_FRESH_S)
         return [
             Candidate(
                 connection_id=row.id,
@@ -80,6 +99,7 @@ class Connections:
                 contract=self._providers[row.provider].contract,
                 currencies=frozenset(row.currencies),
                 paused=row.paused_reason is not None,
+                health=health.get(row.id, NO_HEALTH),
             )
             for row in await accounts.connections_of(self._pool, account_id)
             if row.provider in self._providers

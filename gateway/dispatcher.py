@@ -13,13 +13,15 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 
-from gateway.apply import Apply, Said
+from gateway.apply import Apply
 from gateway.calls import submit_all
 from gateway.check_rules import CheckOutcome
 from gateway.connections import Connection, Connections
 from gateway.gates import Gates
-from gateway.ids import new_id, new_key
+from gateway.ids import attempt_key, new_id
+from gateway.learned import Learned
 from gateway.loops import Loop
+from gateway.recording import Said
 from gateway.sealing import Seal, card_place
 from gateway.store import accounts
 from gateway.store.attempts import Lane, NewAttempt, Queued, lock_queued, record_attempts
@@ -97,9 +99,12 @@ class Dispatcher(Loop):
 
     name = "dispatcher"
 
-    def __init__(self, pool: Pool, connections: Connections, apply: Apply, seal: Seal, *, poll_s: float) -> None:
+    def __init__(
+        self, pool: Pool, connections: Connections, apply: Apply, seal: Seal, learned: Learned, *, poll_s: float
+    ) -> None:
         super().__init__(poll_s=poll_s)
         self.gates = Gates()
+        self._learned = learned
         self._pool = pool
         self._connections = connections
         self._apply = apply
@@ -176,6 +181,7 @@ class Dispatcher(Loop):
                 reports = await self._reports(connection, submission)
             finally:
                 self.gates.ended(submission.connection_id, reports)
+                self._learned.sent(submission.attempts[0].payout.account_id, submission.connection_id, reports)
             await asyncio.gather(
                 *(
                     self._apply(Said(account_id=a.payout.account_id, attempt_id=a.id, report=report, source=SOURCE))
@@ -215,7 +221,7 @@ def _submission(payouts: Sequence[Queued], contract: Contract, send_before: floa
         NewAttempt(
             payout=payout,
             id=new_id(ids.ATTEMPT),
-            key=new_key(contract.key_format),
+            key=attempt_key(contract.key_format, payout.id, payout.connection_id, payout.attempts + 1),
             submission_id=submission_id,
             slot=payout.free_slot,
             lease_s=lease_s(contract),

@@ -67,6 +67,19 @@ class Gates:
             if isinstance(report, Refused) and report.cause is RefusalCause.PACING and gate.bucket:
                 gate.bucket.pause(report.retry_after_s, now_s)
 
+    def open_now(self) -> set[str]:
+        """The connections through which nothing may go now. Not those where one send is to try: it needs a payout."""
+        now_s = self._clock()
+        return {name for name, gate in self._gates.items() if gate.breaker.state(now_s) is Circuit.OPEN}
+
+    def states(self) -> dict[str, tuple[bool, bool]]:
+        """Of each connection: whether its circuit is open, and whether its pace is used up."""
+        now_s = self._clock()
+        return {
+            name: (gate.breaker.state(now_s) is Circuit.OPEN, gate.bucket is not None and gate.bucket.available(now_s) < 1)
+            for name, gate in self._gates.items()
+        }
+
     def open_circuits(self) -> list[str]:
         """The provider of each connection whose circuit is not closed."""
         now_s = self._clock()

@@ -1,6 +1,7 @@
-"""Making ids: a prefix and a UUID version 7, so that they sort by time and never meet."""
+"""Making ids: a prefix and a UUID version 7, so that they sort by time and never meet. Keys of attempts are derived."""
 
-from uuid import uuid4
+import hashlib
+from uuid import UUID
 
 from uuid_utils import uuid7
 
@@ -12,9 +13,14 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{uuid7().hex}"
 
 
-def new_key(key_format: KeyFormat) -> str:
-    """An attempt's key in the form that its provider takes."""
-    key = uuid4()
+def attempt_key(key_format: KeyFormat, payout_id: str, connection_id: str, number: int) -> str:
+    """The key of a payout's attempt, in the form that its provider takes: the same whenever and wherever it is derived.
+
+    Stored before it is sent, like any key. That it can be derived again matters after a restored backup has forgotten the
+    attempt: the provider can still be asked for it.
+    """
+    digest = hashlib.sha256(f"{payout_id} {connection_id} {number}".encode()).digest()
+    key = UUID(bytes=digest[:16], version=4)
     return str(key) if key_format is KeyFormat.UUID4 else key.hex
 
 

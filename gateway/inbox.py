@@ -12,12 +12,13 @@ from functools import partial
 
 import structlog
 
-from gateway.apply import Apply, Said
+from gateway.apply import Apply
 from gateway.calls import apply_all, read_back
 from gateway.connections import Connection, Connections
 from gateway.gather import Gather
 from gateway.loops import Loop
 from gateway.metrics import Metrics
+from gateway.recording import Said
 from gateway.sealing import Seal, card_place, notice_place
 from gateway.store import cards
 from gateway.store.attempts import find_attempts

@@ -33,15 +33,20 @@ class News(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of the table: the attempt's next state (None = stays), and whether a person must look."""
+    """One cell of the table: the attempt's next state (None = stays), and whether a person must look.
+
+    `paid_late`: money left for an attempt whose exposure had been closed.
+    """
 
     next_state: AttemptState | None = None
     review: bool = False
+    paid_late: bool = False
 
 
 _S = AttemptState
 KEEP = Cell()  # the report is stored and changes nothing
 REVIEW = Cell(review=True)
+PAID_LATE = Cell(review=True, paid_late=True)
 
 
 def _to(state: AttemptState) -> Cell:
@@ -127,7 +132,7 @@ TABLE: dict[AttemptState, dict[News, Cell]] = {
         News.ABSENT: KEEP,
         News.PENDING: KEEP,
         News.IN_TRANSIT: KEEP,
-        News.PAID: REVIEW,  # contradiction: the hold is released and the money is gone
+        News.PAID: PAID_LATE,  # contradiction: the hold is released, or spent by another attempt
         News.FAILED: KEEP,
         News.FAILED_UNPROVEN: KEEP,
         News.CANCELLED: KEEP,
@@ -139,7 +144,7 @@ TABLE: dict[AttemptState, dict[News, Cell]] = {
         News.ABSENT: KEEP,
         News.PENDING: KEEP,
         News.IN_TRANSIT: REVIEW,  # cancelled means before execution: this must not happen
-        News.PAID: REVIEW,
+        News.PAID: PAID_LATE,
         News.FAILED: KEEP,
         News.FAILED_UNPROVEN: KEEP,
         News.CANCELLED: KEEP,
@@ -156,13 +161,16 @@ TABLE: dict[AttemptState, dict[News, Cell]] = {
             News.CANCELLED: KEEP,
             News.PENDING: REVIEW,
             News.IN_TRANSIT: REVIEW,
-            News.PAID: REVIEW,
+            News.PAID: PAID_LATE,
             News.RETURNED: REVIEW,
             News.MISMATCH: REVIEW,
         }
         for state in (_S.NOT_SENT, _S.REFUSED)
     },
 }
+
+# Paid after all, while the payout's money is still held and no other attempt was made: then it is simply paid.
+REOPENED = (_S.NOT_SENT, _S.REFUSED, _S.FAILED)
 
 # The phase that a payout is in because of its newest attempt's state, when nobody has to review it.
 PHASE_OF: dict[AttemptState, Phase] = {
@@ -189,12 +197,22 @@ RESENDABLE: dict[RefusalCause, float] = {
 RESEND_AFTER_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 
+class Ended(StrEnum):
+    """How an attempt ended so that another one is safe (design section 4). Everything else is not in this list."""
+
+    NOT_SENT = "not_sent"
+    REFUSED = "refused"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 class Move(StrEnum):
     """What a change does to the books."""
 
     SETTLE = "settle"
     RELEASE = "release"
     RETURN = "return"
+    PAID_LATE = "paid_late"  # money left for an attempt that was closed: somebody owes it to us
 
 
 _RELEASED = frozenset({Phase.FAILED, Phase.CANCELLED, Phase.RETURNED})
@@ -228,6 +246,9 @@ class Situation:
     currency: str
     review_reason: str | None = None  # why a person has been asked to look
     has_reference: bool = True  # a tracking number is known; False lets a later report bring it
+    cancel_asked: bool = False  # it is to be cancelled: nothing of it goes out any more
+    moves_on: bool = False  # the gateway itself asked to cancel the attempt, so as to send through another connection
+    paid_late: bool = False  # the attempt is known to have paid after it was closed
 
     @property
     def reviewing(self) -> bool:
@@ -254,6 +275,8 @@ class Decision:
     provider_ref: str | None = None
     submission_ref: str | None = None
     is_note: bool = False  # nothing moved: only the reference number is new
+    ended: Ended | None = None  # set when the next attempt may go elsewhere: see `gateway.failover`
+    paid_late: bool = False
 
 
 def news_of(report: Report, situation: Situation, *, absence_believed: bool) -> News:
@@ -301,26 +324,72 @@ def _reason(report: Report, news: News) -> str:
             assert_never(report)
 
 
+def ended_by(report: Report, state: AttemptState, situation: Situation) -> Ended | None:
+    """How the newest attempt has just ended, if another connection may be tried now; None when it may not."""
+    if not situation.is_newest or situation.phase in FINAL_PHASES or situation.cancel_asked:
+        return None
+    # What is wrong with the recipient's own data, or what a person decided, is wrong at every provider.
+    code = report.failure_code if isinstance(report, (Refused, Taken)) else None
+    hopeless = code is not None and (FAILURE_MEANING[code].recipient_fault or code is FailureCode.OPERATOR)
+    match state:
+        case AttemptState.NOT_SENT:
+            return Ended.NOT_SENT
+        case AttemptState.REFUSED if isinstance(report, Refused) and not hopeless:
+            return Ended.REFUSED if report.cause in (RefusalCause.PAYOUT, RefusalCause.CONNECTION) else None
+        case AttemptState.FAILED if not hopeless:
+            return Ended.FAILED
+        case AttemptState.CANCELLED if situation.moves_on:
+            return Ended.CANCELLED
+        case _:
+            return None
+
+
+def _cell(news: News, situation: Situation) -> Cell:
+    held = situation.is_newest and situation.phase not in FINAL_PHASES
+    if news is News.PAID and held and situation.attempt_state in REOPENED:
+        return _to(AttemptState.PAID)
+    return TABLE[situation.attempt_state][news]
+
+
+def _changes_nothing(cell: Cell, situation: Situation) -> bool:
+    if cell == PAID_LATE:
+        return situation.paid_late
+    return cell == KEEP or (cell == REVIEW and situation.reviewing)
+
+
+def _phase(cell: Cell, state: AttemptState, situation: Situation) -> Phase:
+    phase = PHASE_OF[state] if situation.is_newest else situation.phase
+    if cell.review and situation.phase in FINAL_PHASES:
+        return situation.phase  # a final state is never reopened: the contradiction goes to a person beside it
+    if cell.review or (situation.reviewing and phase is Phase.PROCESSING):
+        return Phase.NEEDS_REVIEW  # a person was asked: only a final fact answers for them
+    if phase is Phase.QUEUED and situation.cancel_asked:
+        return Phase.CANCELLED  # nothing of it is out, and nothing of it is wanted
+    return phase
+
+
+def _resend_after_s(report: Report, phase: Phase, situation: Situation) -> float | None:
+    if phase is not Phase.QUEUED or not situation.is_newest:
+        return None
+    if isinstance(report, Refused):
+        return RESENDABLE[report.cause] if report.retry_after_s is None else report.retry_after_s
+    return RESEND_AFTER_S[min(situation.attempt_number, len(RESEND_AFTER_S)) - 1]
+
+
 def decide(report: Report, situation: Situation, *, absence_believed: bool = False) -> Decision | None:
     """What a report changes; None when it is stored and changes nothing."""
     news = news_of(report, situation, absence_believed=absence_believed)
-    cell = TABLE[situation.attempt_state][news]
-    if cell == KEEP or (cell == REVIEW and situation.reviewing):
+    cell = _cell(news, situation)
+    if _changes_nothing(cell, situation):
         return _reference_note(report, news, situation)
 
     state = cell.next_state or situation.attempt_state
     reason = _reason(report, news)
-    phase = PHASE_OF[state] if situation.is_newest else situation.phase
-    resend_after_s = None
-    if situation.is_newest and state is AttemptState.REFUSED and isinstance(report, Refused) and report.cause in RESENDABLE:
-        phase = Phase.QUEUED
-        resend_after_s = RESENDABLE[report.cause] if report.retry_after_s is None else report.retry_after_s
-    elif phase is Phase.QUEUED:
-        resend_after_s = RESEND_AFTER_S[min(situation.attempt_number, len(RESEND_AFTER_S)) - 1]
-    if cell.review and situation.phase in FINAL_PHASES:
-        phase = situation.phase  # a final state is never reopened: the contradiction goes to a person beside it
-    elif cell.review or (situation.reviewing and phase is Phase.PROCESSING):
-        phase = Phase.NEEDS_REVIEW  # a person was asked: only a final fact answers for them
+    if cell.paid_late:
+        reason = f"{reason}, although this attempt had ended: its money is booked as receivable"
+    phase = _phase(cell, state, situation)
+    if phase is Phase.FAILED and isinstance(report, Refused) and report.cause in RESENDABLE and situation.is_newest:
+        phase = Phase.CANCELLED if situation.cancel_asked else Phase.QUEUED
 
     taken = report if isinstance(report, Taken) else None
     named = report if isinstance(report, (Taken, Unclear)) else None
@@ -333,13 +402,15 @@ def decide(report: Report, situation: Situation, *, absence_believed: bool = Fal
         reason=reason,
         words=report.words if isinstance(report, (Refused, Taken, Unclear)) else NO_WORDS,
         review_reason=reason if cell.review else situation.review_reason if phase is Phase.NEEDS_REVIEW else None,
-        move=move_of(situation.phase, phase),
-        resend_after_s=resend_after_s,
+        move=Move.PAID_LATE if cell.paid_late else move_of(situation.phase, phase),
+        resend_after_s=_resend_after_s(report, phase, situation),
         resend_alone=isinstance(report, Refused) and report.cause is RefusalCause.ALONE,
         failure_code=failure if phase in (Phase.FAILED, Phase.RETURNED) else None,
         reference=taken.reference if taken else None,
         provider_ref=named.provider_ref if named else None,
         submission_ref=named.submission_ref if named else None,
+        ended=None if cell.review else ended_by(report, state, situation),
+        paid_late=cell.paid_late,
     )
 
 
@@ -384,6 +455,36 @@ MARKS: dict[Progress, tuple[AttemptState, ...]] = {
     Progress.FAILED: (*_MARKABLE, AttemptState.IN_TRANSIT),
     Progress.RETURNED: (AttemptState.PAID,),
     Progress.CANCELLED: _MARKABLE,
+}
+
+
+class Outcome(StrEnum):
+    """What people at the desk may find out about an attempt that nobody else can explain."""
+
+    PAID = "paid"
+    FAILED = "failed"  # it is over and no money has moved
+    RETURNED = "returned"  # the money went out and is back
+    NOT_SENT = "not_sent"  # the provider never had it: the payout goes out again
+
+
+# What each outcome makes of an attempt. For one that is over, only what does not reopen it.
+_OPEN_OUTCOMES = {
+    Outcome.PAID: _S.PAID,
+    Outcome.FAILED: _S.FAILED,
+    Outcome.RETURNED: _S.RETURNED,
+    Outcome.NOT_SENT: _S.NOT_SENT,
+}
+RESOLVED: dict[AttemptState, dict[Outcome, AttemptState]] = {
+    _S.SENDING: {},  # somebody is sending it: wait until the answer or the lease is over
+    _S.UNCONFIRMED: _OPEN_OUTCOMES,
+    _S.PENDING: _OPEN_OUTCOMES,
+    _S.IN_TRANSIT: _OPEN_OUTCOMES,
+    _S.PAID: {Outcome.PAID: _S.PAID, Outcome.RETURNED: _S.RETURNED},
+    _S.RETURNED: {Outcome.RETURNED: _S.RETURNED},
+    _S.FAILED: {Outcome.FAILED: _S.FAILED, Outcome.PAID: _S.PAID},
+    _S.NOT_SENT: {Outcome.NOT_SENT: _S.NOT_SENT, Outcome.PAID: _S.PAID},
+    _S.REFUSED: {Outcome.FAILED: _S.REFUSED, Outcome.PAID: _S.PAID},
+    _S.CANCELLED: {Outcome.FAILED: _S.CANCELLED},
 }
 
 

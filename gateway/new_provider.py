@@ -18,11 +18,13 @@ FILES: dict[str, str] = {
     "connector.py.txt": "providers/@name@/connector.py",
     "README.md.txt": "providers/@name@/README.md",
     "sandbox/__init__.py.txt": "providers/@name@/sandbox/__init__.py",
+    "sandbox/facts.py.txt": "providers/@name@/sandbox/facts.py",
     "sandbox/operations.py.txt": "providers/@name@/sandbox/operations.py",
+    "desk.py.txt": "tests/sandboxes/desk_@name@.py",
     "test.py.txt": "tests/providers/test_@name@.py",
 }
 # What must be there before: without it this is no checkout of the project, and the test would find no suite.
-NEEDED = ("providers/registry.py", "tests/providers/contract_suite.py")
+NEEDED = ("providers/registry.py", "tests/providers/contract_suite.py", "tests/sandboxes/desk.py")
 
 # It becomes a folder, a module, a word in addresses and the beginning of class names.
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -36,8 +38,11 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("providers/@name@/tables.py", "status words and error codes, each with its source"),
     ("providers/@name@/connector.py", "the functions at the end, which raise until they are written"),
     ("tests/providers/test_@name@.py", "what the provider's answers and webhooks look like"),
+    ("providers/@name@/sandbox/facts.py", "what becomes of a payout in each named scenario"),
     ("providers/@name@/sandbox/operations.py", "the methods at the end, which raise until they are written"),
     ("providers/sandbox/server.py", "import it and give it its line in SANDBOXES"),
+    ("tests/sandboxes/desk_@name@.py", "a merchant there, and its line in desks.py: then tests/sandboxes -k @name@"),
+    ("providers/sandbox/README.md", "its column in the table of scenarios, and what its merchants and settings take"),
     ("providers/@name@/README.md", "what was taken from where, what was assumed"),
     ("README.md", "renew the table of contracts: .venv/bin/python -m tests.unit.test_readme_tables"),
 )

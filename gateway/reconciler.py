@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 import structlog
 
-from gateway.apply import Apply, may_resend
+from gateway.apply import Apply
 from gateway.calls import apply_all, cancel, read_back, submit_all
 from gateway.connections import Connection, Connections
 from gateway.dispatcher import lease_s, order_of
 from gateway.ids import new_id
 from gateway.loops import Loop
+from gateway.reading_rules import may_resend
 from gateway.sealing import Seal
 from gateway.store.attempts import claim_due, destinations_of, mark_resent
 from gateway.store.database import Pool

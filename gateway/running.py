@@ -287,6 +287,7 @@ async def serve_sandboxes(settings: Settings, on_ready: Callable[[int], None], *
             settings.sandbox_port,
             make_folder(settings.data_dir / "sandbox"),
             speed=settings.sandbox_speed,
+            seed=settings.sandbox_seed,
             on_ready=on_ready,
         )
     )

@@ -82,6 +82,15 @@ def words_of(answer: Answer, code: object, text: object, hide: Iterable[str] = (
     return Words(code=quote(code, hide, limit=64) or str(answer.status), text=quote(text, hide))
 
 
+def moment_of(value: object) -> datetime | None:
+    """A moment in UTC; None for anything but an ISO 8601 date and time that says its offset."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return None if moment is None or moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
 def money_of(value: Any) -> tuple[int, str] | None:
     """`{currency, value}` in minor units, exactly; None when it is anything else (Mollie and Pivot share the shape)."""
     if not isinstance(value, dict) or not isinstance(value.get("currency"), str):

@@ -6,6 +6,7 @@ never raises for network or provider trouble: whatever happened becomes a report
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -13,9 +14,10 @@ from multidict import CIMultiDictProxy
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from providers.transport import Transport
-from schemas.checks import DestinationCheck, ProviderBalance
+from schemas.checks import Channel, DestinationCheck, ProviderBalance
 from schemas.contract import Contract
 from schemas.destination import BankAccount
+from schemas.listing import Listing
 from schemas.notice import Fact
 from schemas.order import Lookup, Order
 from schemas.report import Report, Unclear
@@ -103,6 +105,17 @@ class Connector(Protocol):
 
     async def balance(self) -> list[ProviderBalance] | Unclear:
         """Read what this connection can pay out, where the contract's `reads_balance` says so; else `Unclear`."""
+        ...
+
+    async def channels(self) -> list[Channel] | Unclear:
+        """The banks and wallets that the provider says it pays to, where the contract's `lists_channels` says so."""
+        ...
+
+    async def listed(self, since: datetime, until: datetime) -> Listing | Unclear:
+        """The provider's own list between two moments, both aware, where the contract's `lists_payouts` says so.
+
+        `Unclear` when nothing could be read; a list that was read in part is a `Listing` that is not `complete`.
+        """
         ...
 
 

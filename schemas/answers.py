@@ -113,8 +113,21 @@ class ProviderWords(Answer):
     text: str | None = None
 
 
+class RouteTaken(Answer):
+    """Why an attempt went through its connection and none of the others, in codes, as they were at that moment."""
+
+    by: str
+    rule: str | None
+    ordered: list[str]
+    excluded: dict[str, str]
+    behind: dict[str, str]
+
+
 class TimelineStep(Answer):
-    """One change of state: what, who said so, and in which words."""
+    """One change of state: what, who said so, and in which words.
+
+    `evidenceHash`: of the stored report behind it. `hash`: over the step before it and everything in this one.
+    """
 
     id: str
     seq: int
@@ -126,7 +139,39 @@ class TimelineStep(Answer):
     reason: str
     provider_words: ProviderWords | None
     evidence: str | None
+    evidence_hash: str | None
+    route: RouteTaken | None
+    hash: str
     created_at: IsoTime
+
+
+class RoutePlace(Answer):
+    """One connection that can carry the payout. `behind`: why it stands last for now; null when it works."""
+
+    connection_id: str
+    name: str
+    provider: str
+    behind: str | None
+    fee: int | None
+    success_share: float | None
+    seconds_to_paid: float | None
+
+
+class RouteExclusion(Answer):
+    """One connection that cannot carry the payout."""
+
+    connection_id: str
+    why: str
+    reason: str
+
+
+class RouteAnswer(Answer):
+    """The route of a payout: the first is taken, the next when it is safe, and why the others never are."""
+
+    by: str
+    rule: str | None
+    ordered: list[RoutePlace]
+    excluded: list[RouteExclusion]
 
 
 class CurrencyBalance(Answer):
@@ -177,6 +222,14 @@ class ProviderAmounts(Answer):
     maximum: int
 
 
+class ProviderBankCodes(Answer):
+    """Which `bankCode`s a provider takes in one currency: those listed, and those that fit the pattern in full."""
+
+    currency: str
+    codes: list[str]
+    pattern: str | None
+
+
 class BalanceAtProvider(Answer):
     """What a provider said is on a connection's balance, when it was last read."""
 
@@ -203,7 +256,7 @@ class ProviderAnswer(Answer):
     method: str
     destinations: list[str]
     amounts: list[ProviderAmounts]
-    bank_codes: list[str]
+    bank_codes: list[ProviderBankCodes]
     batch_size: int
     cancel: str
     notice_proof: str
@@ -217,6 +270,8 @@ class ProviderAnswer(Answer):
     side_effects: list[str]
     checks_destination: bool
     reads_balance: bool
+    lists_channels: bool
+    lists_payouts: bool
     connections: list[ProviderConnection]
 
 

@@ -1,4 +1,4 @@
-"""What a provider can be asked besides paying: whether a destination exists, and what is on our balance there.
+"""What a provider can be asked besides paying: whether a destination exists, what is on our balance, which banks it reaches.
 
 Answers, not decisions: whether a payout may go out after a check is the gateway's rule, by the connection's `CheckPolicy`.
 """
@@ -45,3 +45,17 @@ class ProviderBalance:
 
     currency: str
     amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A bank or wallet that a provider says it pays to. Limits of one payout in minor units; None where none can be read."""
+
+    code: str  # the provider's own
+    currency: str
+    bank_code: str | None  # what a payout names to get there; None: our table does not know this channel
+    name: str = ""
+    category: str = ""  # in the provider's word
+    min_minor: int | None = None
+    max_minor: int | None = None
+    step_minor: int | None = None

@@ -3,7 +3,9 @@
 Routing, validation before sending, the reconciler's schedule and `GET /api/v1/providers` all read it.
 """
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from schemas.destination import DestinationType
@@ -45,6 +47,18 @@ class AmountRule:
 
 
 @dataclass(frozen=True, slots=True)
+class BankCodes:
+    """Which `bankCode`s a provider takes in one currency: those it lists, and those that fit its pattern in full."""
+
+    listed: frozenset[str] = frozenset()
+    pattern: str | None = None  # where nobody lists the codes, but all of them look alike
+
+    def takes(self, code: str) -> bool:
+        """Whether a payout may name this code."""
+        return code in self.listed or (self.pattern is not None and re.fullmatch(self.pattern, code) is not None)
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """One provider's promises. Times in seconds."""
 
@@ -70,6 +84,9 @@ class Contract:
         600,
         HOUR_S,
     )  # ages at which an open attempt is read; the last repeats
+    # Ages at which an attempt that is paid, or was closed by what its provider said, is read once more: what it became later.
+    # A paid one within the return window and at its end; a closed one to the last of these.
+    watch_after_s: tuple[float, ...] = (HOUR_S, DAY_S, 3 * DAY_S, 7 * DAY_S)
     review_after_s: float = DAY_S  # an attempt nobody can explain goes to a person after this
     # Accepted and not moving, without any error: a person is told after this long, and what to do about it.
     pending_alarm_s: float = DAY_S
@@ -81,7 +98,10 @@ class Contract:
     saves_cards: bool = False
     checks_destination: bool = False  # can say before a payout whether its bank account exists
     reads_balance: bool = False
+    lists_channels: bool = False  # can say which banks and wallets it pays to
+    lists_payouts: bool = False  # can list its payouts by time, those that we did not make too
     rate_per_s: float | None = None  # pacing of submits per connection; None = not paced
     countries: frozenset[str] = frozenset()
-    bank_codes: frozenset[str] = frozenset()  # accepted `bankCode`s; empty = any
+    # Currency -> the `bankCode`s that it takes there. In a currency that is not here none is asked for, and any passes.
+    bank_codes: Mapping[str, BankCodes] = field(default_factory=dict)
     descriptor_pattern: str | None = None  # a statement descriptor must match this in full; None = any is accepted

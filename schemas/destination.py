@@ -39,6 +39,7 @@ class BankAccount(_Destination):
     bank_name: Annotated[Text, Field(max_length=100)]
     bank_account_number: Annotated[str, Field(max_length=50, pattern=r"^[A-Za-z0-9][A-Za-z0-9 .\-]*$", repr=False)]
     bank_account_holder: Annotated[Text, Field(max_length=100, repr=False)]
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2, for routing")] | None = None
 
 
 class Card(_Destination):

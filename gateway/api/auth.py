@@ -24,7 +24,8 @@ LEDGER_READ: Final = "plugipay:ledger:read"
 LEDGER_WRITE: Final = "plugipay:ledger:write"
 CARD_READ: Final = "plugipay:card:read"
 CARD_WRITE: Final = "plugipay:card:write"
-SCOPES: Final = (PAYOUT_READ, PAYOUT_WRITE, LEDGER_READ, LEDGER_WRITE, CARD_READ, CARD_WRITE)
+ROUTING_WRITE: Final = "plugipay:routing:write"
+SCOPES: Final = (PAYOUT_READ, PAYOUT_WRITE, LEDGER_READ, LEDGER_WRITE, CARD_READ, CARD_WRITE, ROUTING_WRITE)
 
 _SIGNED = re.compile(r"Plugipay-HMAC-SHA256 keyId=([\x21-\x2b\x2d-\x7e]{1,200}), scope=\*, signature=([0-9a-f]{64})")
 _BEARER = re.compile(r"Bearer ([\x21-\x7e]{8,200})")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from schemas import answers, requests
+from schemas.policy import RoutingPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("delete_card", "DELETE", f"{_V1}/cards/{{id}}", "Forget a card and its token", "cards", status=204),
     Operation("list_providers", "GET", f"{_V1}/providers", "What each provider can do", "providers", answers.ProviderAnswer,
               is_list=True),
+    Operation("get_routing", "GET", f"{_V1}/routing", "Read the routing policy", "routing", RoutingPolicy),
+    Operation("put_routing", "PUT", f"{_V1}/routing", "Replace the routing policy", "routing", RoutingPolicy, RoutingPolicy),
+    Operation("preview_route", "POST", f"{_V1}/routing/preview", "The route that a payout would take, and why", "routing",
+              answers.RouteAnswer, requests.CreatePayout),
     Operation("credit_balance", "POST", f"{_V1}/ledger/credits", "Book money that came in", "money", answers.CreditAnswer,
               requests.CreditBalance, status=201),
     Operation("list_entries", "GET", f"{_V1}/ledger/entries", "The ledger, newest first", "money", answers.EntryAnswer,

@@ -1,6 +1,5 @@
 """Payouts at the edge: create, read, list, timeline. Writes down and answers; sending is the dispatcher's work."""
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -10,124 +9,23 @@ from gateway.api.auth import PAYOUT_READ, PAYOUT_WRITE, Caller
 from gateway.api.body import fingerprint, idempotency_key, limit_of, parse, query, read_body
 from gateway.api.envelope import PAYOUT_ID, ApiError, ok, page
 from gateway.api.parts import Parts, parts_of
+from gateway.api.route_choice import PaidTo, no_route, paid_to_of, route_of
 from gateway.gather import TooMuchWaitingError
 from gateway.ids import new_id
-from gateway.routing import Candidate, Exclusion, Wanted, Why, route
-from gateway.store import accounts, cards, payouts
-from gateway.store.cards import CardState
+from gateway.routing import Candidate, Route
+from gateway.store import payouts
 from gateway.store.payouts import CreateOutcome, NewPayout, PayoutFilter
 from gateway.store.rows import PayoutRow
 from schemas import ids
-from schemas.destination import Balance, BankAccount, Card, DestinationType
 from schemas.payout import Phase, Status
 from schemas.requests import CreatePayout
 
-# Which reason for having no route becomes which error: (code, field). The most telling reason wins.
-_NO_ROUTE: dict[Why, tuple[str, str]] = {
-    Why.PIN: ("no_route", "connectionId"),
-    Why.DESTINATION: ("no_route", "destination"),
-    Why.CURRENCY: ("no_route", "currency"),
-    Why.CARD: ("no_route", "destination.cardId"),
-    Why.BANK_CODE: ("bank_code_not_supported", "bankCode"),
-    Why.DESCRIPTOR: ("statement_descriptor_not_supported", "statementDescriptor"),
-    Why.AMOUNT: ("amount_not_supported", "amount"),
-}
-_TELLING = list(Why)
 
-
-@dataclass(slots=True)
-class _PaidTo:
-    """Where the money goes, as the payout's row has it."""
-
-    type: DestinationType
-    bank_code: str | None = None
-    bank_name: str | None = None
-    bank_account_number: str | None = field(default=None, repr=False)
-    bank_account_holder: str | None = field(default=None, repr=False)
-    card_id: str | None = None
-
-
-def _paid_to_account(account: BankAccount | CreatePayout) -> _PaidTo:
-    """A bank account; a request that carries one flat has the same fields under the same rules."""
-    return _PaidTo(
-        DestinationType.BANK_ACCOUNT,
-        account.bank_code,
-        account.bank_name,
-        account.bank_account_number,
-        account.bank_account_holder,
-    )
-
-
-async def _paid_to(parts: Parts, caller: Caller, wanted: CreatePayout) -> _PaidTo:
-    if wanted.bank_name is not None:
-        return _paid_to_account(wanted)
-    match wanted.destination:
-        case BankAccount() as account:
-            return _paid_to_account(account)
-        case Card(card_id=card_id):
-            return _PaidTo(DestinationType.CARD, card_id=card_id)
-        case Balance():
-            return _PaidTo(DestinationType.BALANCE)
-    stored = await accounts.bank_account(parts.pool, caller.account_id)
-    if stored is None:
-        raise ApiError(
-            422,
-            "bank_account_unconfigured",
-            "The payout names no destination and this account has no default bank account. Nothing was created.",
-            field="destination",
-        )
-    return _paid_to_account(BankAccount.model_validate(stored))
-
-
-async def _card_connection(parts: Parts, caller: Caller, card_id: str) -> str:
-    row = await cards.get_card(parts.pool, caller.account_id, card_id)
-    if row is None:
-        raise ApiError(422, "card_not_found", "This account has no such card.", field="destination.cardId")
-    if row.state != CardState.ACTIVE:
-        raise ApiError(
-            422, "card_not_ready", f"The card is {row.state}; it can be paid once it is active.", field="destination.cardId"
-        )
-    return row.connection_id
-
-
-def _refuse_route(excluded: tuple[Exclusion, ...]) -> ApiError:
-    if not excluded:
-        return ApiError(422, "no_route", "This account has no connection to any provider yet. Nothing was created.")
-    telling = max(excluded, key=lambda e: _TELLING.index(e.why))
-    code, field = _NO_ROUTE[telling.why]
-    details = [{"connectionId": e.connection_id, "reason": e.reason} for e in excluded if e.why is not Why.PIN]
-    if telling.why is Why.PIN:
-        message = "This account has no connection like the one that the request names."
-    else:
-        message = f"No connection can carry this payout: {telling.reason}."
-    return ApiError(422, code, f"{message} Nothing was created.", field=field, details=details)
-
-
-async def _choose(parts: Parts, caller: Caller, wanted: CreatePayout, paid_to: _PaidTo) -> Candidate:
-    card_connection = await _card_connection(parts, caller, paid_to.card_id) if paid_to.card_id is not None else None
-    found = route(
-        Wanted(
-            amount_minor=wanted.amount,
-            currency=wanted.currency,
-            destination_type=paid_to.type,
-            bank_code=paid_to.bank_code,
-            descriptor=wanted.statement_descriptor,
-            card_connection_id=card_connection,
-            provider=wanted.provider,
-            connection_id=wanted.connection_id,
-        ),
-        await parts.connections.candidates(caller.account_id),
-    )
-    if not found.ordered:
-        raise _refuse_route(found.excluded)
-    return found.ordered[0]
-
-
-def _row(caller: Caller, wanted: CreatePayout, paid_to: _PaidTo, chosen: Candidate) -> PayoutRow:
+def _row(payout_id: str, caller: Caller, wanted: CreatePayout, paid_to: PaidTo, chosen: Candidate) -> PayoutRow:
     now = datetime.now(UTC)
     return PayoutRow(
         account_id=caller.account_id,
-        id=new_id(ids.PAYOUT),
+        id=payout_id,
         amount_minor=wanted.amount,
         currency=wanted.currency,
         destination_type=paid_to.type,
@@ -135,6 +33,9 @@ def _row(caller: Caller, wanted: CreatePayout, paid_to: _PaidTo, chosen: Candida
         bank_name=paid_to.bank_name,
         bank_account_number=paid_to.bank_account_number,
         bank_account_holder=paid_to.bank_account_holder,
+        bank_country=paid_to.bank_country,
+        pin_provider=wanted.provider,
+        pin_connection_id=wanted.connection_id,
         card_id=paid_to.card_id,
         provider=chosen.contract.provider,
         connection_id=chosen.connection_id,
@@ -148,9 +49,13 @@ def _row(caller: Caller, wanted: CreatePayout, paid_to: _PaidTo, chosen: Candida
     )
 
 
-def _created_reason(chosen: Candidate) -> str:
+def _created_reason(found: Route) -> str:
     """The first line of the timeline: the route, and what else the payout will change at the provider."""
+    chosen = found.ordered[0]
     route_taken = f"created; goes out through {chosen.name} ({chosen.contract.title})"
+    if len(found.ordered) > 1:
+        ruled = f"rule {found.rule}, by {found.by}" if found.rule else f"by {found.by}"
+        route_taken = f"{route_taken}, the first of {len(found.ordered)} connections that can carry it, {ruled}"
     return ". Mind: ".join([route_taken, *chosen.contract.side_effects])
 
 
@@ -184,13 +89,17 @@ async def create(request: web.Request) -> web.Response:
     key = idempotency_key(request)
     wanted = parse(CreatePayout, request, body)
     mark = fingerprint(request, wanted)
+    payout_id = new_id(ids.PAYOUT)
     try:
-        paid_to = await _paid_to(parts, caller, wanted)
-        chosen = await _choose(parts, caller, wanted, paid_to)
+        paid_to = await paid_to_of(parts, caller, wanted)
+        found = await route_of(parts, caller, wanted, paid_to, payout_id)
+        if not found.ordered:
+            raise no_route(found.excluded)
     except ApiError as refusal:
         # What was accepted once stays accepted, even if cards or connections have changed since.
         return await _earlier(request, parts, caller, key, mark, refusal)
-    row = _row(caller, wanted, paid_to, chosen)
+    chosen = found.ordered[0]
+    row = _row(payout_id, caller, wanted, paid_to, chosen)
     try:
         created = await parts.creates.submit(
             NewPayout(
@@ -199,7 +108,8 @@ async def create(request: web.Request) -> web.Response:
                 fingerprint=mark,
                 linger_s=chosen.contract.batch_linger_s,
                 source=caller.source,
-                reason=_created_reason(chosen),
+                reason=_created_reason(found),
+                route=found.codes(),
                 event_id=new_id(ids.EVENT),
                 tx_id=new_id(ids.LEDGER_TRANSACTION),
             )

@@ -3,7 +3,7 @@
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.api import cards, money, notices, payouts, seeing, steering
+from gateway.api import cards, money, notices, payouts, routing, seeing, steering
 from gateway.api.operations import OPERATIONS
 
 HANDLERS: dict[str, Handler] = {
@@ -24,6 +24,9 @@ HANDLERS: dict[str, Handler] = {
     "get_card": cards.get,
     "delete_card": cards.delete,
     "list_providers": seeing.providers,
+    "get_routing": routing.get,
+    "put_routing": routing.put,
+    "preview_route": routing.preview,
     "credit_balance": money.credit,
     "list_entries": money.entries,
     "receive_notice": notices.receive,

@@ -12,8 +12,9 @@ from gateway.api.body import fingerprint, idempotency_key, parse, read_body
 from gateway.api.envelope import ApiError, ok
 from gateway.api.parts import Parts, parts_of
 from gateway.api.payouts import load
-from gateway.apply import MovedOnError, Said
+from gateway.apply import MovedOnError
 from gateway.lifecycle import MARKS, is_unsent
+from gateway.recording import Said
 from gateway.store import payouts
 from gateway.store.rows import PayoutRow
 from schemas.failure import FailureCode

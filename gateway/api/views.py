@@ -5,12 +5,14 @@ from typing import Any
 
 from gateway.api.envelope import iso
 from gateway.lifecycle import is_cancelable
-from gateway.routing import Candidate
+from gateway.route_order import fee_minor
+from gateway.routing import Candidate, Route
 from gateway.store.provider_balances import BalanceAtProvider
 from gateway.store.rows import BalanceRow, CardRow, EntryRow, EventRow, PayoutRow
 from schemas.contract import CancelRule, Contract
 from schemas.destination import DestinationType
 from schemas.failure import FAILURE_MEANING, FailureCode
+from schemas.policy import RoutingPolicy
 
 
 def _destination(row: PayoutRow) -> dict[str, Any]:
@@ -104,6 +106,9 @@ def step(row: EventRow) -> dict[str, Any]:
         "reason": row.reason,
         "providerWords": {name: words.get(name) for name in ("status", "code", "text")} if words else None,
         "evidence": row.evidence,
+        "evidenceHash": row.report_digest.hex() if row.report_digest else None,
+        "route": row.route,
+        "hash": row.hash.hex(),
         "createdAt": iso(row.created_at),
     }
 
@@ -175,6 +180,37 @@ def connection(candidate: Candidate, balances: Sequence[BalanceAtProvider]) -> d
     }
 
 
+def policy(given: RoutingPolicy) -> dict[str, Any]:
+    """A routing policy as it is put, with what was left out filled in."""
+    return given.model_dump(mode="json", by_alias=True)
+
+
+def route(found: Route, given: RoutingPolicy, amount_minor: int, currency: str) -> dict[str, Any]:
+    """A route with everything that it was ordered by."""
+
+    def fee(connection_id: str) -> int | None:
+        known = given.fees.get(connection_id, {}).get(currency)
+        return fee_minor(known, amount_minor) if known else None
+
+    return {
+        "by": found.by,
+        "rule": found.rule,
+        "ordered": [
+            {
+                "connectionId": c.connection_id,
+                "name": c.name,
+                "provider": c.contract.provider,
+                "behind": found.behind.get(c.connection_id),
+                "fee": fee(c.connection_id),
+                "successShare": c.health.success,
+                "secondsToPaid": c.health.paid_s,
+            }
+            for c in found.ordered
+        ],
+        "excluded": [{"connectionId": e.connection_id, "why": e.why, "reason": e.reason} for e in found.excluded],
+    }
+
+
 def provider(contract: Contract, connections: list[dict[str, Any]]) -> dict[str, Any]:
     """A provider's contract, and the caller's connections at it."""
     forever = contract.replay_window_s == float("inf")
@@ -187,7 +223,10 @@ def provider(contract: Contract, connections: list[dict[str, Any]]) -> dict[str,
             {"currency": code, "step": rule.step_minor, "minimum": rule.min_minor, "maximum": rule.max_minor}
             for code, rule in sorted(contract.amounts.items())
         ],
-        "bankCodes": sorted(contract.bank_codes),
+        "bankCodes": [
+            {"currency": currency, "codes": sorted(known.listed), "pattern": known.pattern}
+            for currency, known in sorted(contract.bank_codes.items())
+        ],
         "batchSize": contract.batch_size,
         "cancel": contract.cancel,
         "noticeProof": contract.proof,
@@ -201,5 +240,7 @@ def provider(contract: Contract, connections: list[dict[str, Any]]) -> dict[str,
         "sideEffects": list(contract.side_effects),
         "checksDestination": contract.checks_destination,
         "readsBalance": contract.reads_balance,
+        "listsChannels": contract.lists_channels,
+        "listsPayouts": contract.lists_payouts,
         "connections": connections,
     }

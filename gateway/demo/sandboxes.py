@@ -66,6 +66,7 @@ async def run_sandboxes(settings: Settings, log: Path) -> AsyncIterator[Sandboxe
         *(sys.executable, "-m", "gateway.cli", "sandbox", "--until-stdin-closes"),
         *("--host", settings.sandbox_host, "--port", str(settings.sandbox_port)),
         *("--data-dir", str(settings.data_dir), "--speed", str(settings.sandbox_speed * _FASTER)),
+        *("--seed", str(settings.sandbox_seed)),
     ]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(

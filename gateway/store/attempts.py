@@ -15,9 +15,10 @@ from gateway.store.rows import AttemptRow, attempt_row
 
 _COLUMNS = """a.account_id, a.id, a.payout_id, a.number, a.connection_id, a.provider, a.key, a.submission_id, a.state,
     a.exposure, a.provider_ref, a.submission_ref, a.checks, a.sends, a.sent_at, a.last_sent_at,
-    a.cancel_asked_at is not null as cancel_asked, p.amount_minor, p.currency,
+    a.cancel_asked_at is not null as cancel_asked, a.moves_on, a.paid_late_at is not null as paid_late,
+    p.amount_minor, p.currency,
     p.phase, p.seq, p.review_reason, p.reference is not null as has_reference, p.attempt_id as newest_attempt_id,
-    p.statement_descriptor,
+    p.statement_descriptor, extract(epoch from p.final_at - now())::float8 as final_in_s,
     extract(epoch from now() - a.sent_at)::float8 as age_s, extract(epoch from now() - a.last_sent_at)::float8 as quiet_s"""
 _FROM = "from attempt a join payout p on p.account_id = a.account_id and p.id = a.payout_id"
 
@@ -91,11 +92,11 @@ _QUEUED = """
                   p.bank_code, p.bank_name, p.bank_account_number, p.bank_account_holder, p.card_id, p.statement_descriptor,
                   p.send_alone,
                   -- A second attempt names the account itself: perhaps it was the reference that was refused.
-                  case when p.attempt_id is null then p.destination_ref end as destination_ref, p.check_outcome
+                  case when not p.tried_here then p.destination_ref end as destination_ref, p.check_outcome
              from payout p
             where p.connection_id = c.id and p.phase = 'queued' and p.due_at <= now() + make_interval(secs => c.linger_s)
               and ($6::text is null or p.id = $6)
-              and (coalesce(c.settings->>'check_before_paying', 'off') = 'off' or p.attempt_id is not null
+              and (coalesce(c.settings->>'check_before_paying', 'off') = 'off' or p.tried_here
                    or p.check_outcome is not null)
             order by p.due_at, p.id
             limit least(
@@ -160,17 +161,25 @@ async def record_attempts(connection: Transacting, attempts: Sequence[NewAttempt
                    as g(account_id, payout_id, seq, attempts, connection_id, provider, id, key, submission_id, slot,
                         event_id, source, reason, lease_s, destination_ref)
            ), moved as (
-               update payout p set phase = 'processing', seq = p.seq + 1, attempt_id = g.id, updated_at = now()
+               update payout p set phase = 'processing', seq = p.seq + 1, attempt_id = g.id, tried_here = true,
+                      head = event_hash(p.head, g.account_id, g.payout_id, g.seq + 1, g.event_id, 'payout.sending',
+                                        'processing', 'pending', g.id, g.source, g.reason, null, null, null, now()),
+                      updated_at = now()
                  from given g where p.account_id = g.account_id and p.id = g.payout_id
+               returning p.account_id, p.id, p.head, p.route
            ), stored as (
                insert into attempt (account_id, id, payout_id, number, connection_id, provider, key, submission_id, state,
-                                    exposure, scheduled_slot, check_at, sent_at, last_sent_at, updated_at, destination_ref)
-               select account_id, id, payout_id, attempts + 1, connection_id, provider, key, submission_id, 'sending', 'open',
-                      slot, now() + make_interval(secs => lease_s), now(), now(), now(), destination_ref from given
+                                    exposure, scheduled_slot, check_at, sent_at, last_sent_at, updated_at, destination_ref,
+                                    route)
+               select g.account_id, g.id, g.payout_id, attempts + 1, connection_id, provider, key, submission_id, 'sending',
+                      'open', slot, now() + make_interval(secs => lease_s), now(), now(), now(), destination_ref, m.route
+                 from given g join moved m on m.account_id = g.account_id and m.id = g.payout_id
            )
-           insert into event (account_id, payout_id, seq, id, type, phase, status, attempt_id, source, reason, created_at)
-           select account_id, payout_id, seq + 1, event_id, 'payout.sending', 'processing', 'pending', id, source, reason,
-                  now() from given""",
+           insert into event (account_id, payout_id, seq, id, type, phase, status, attempt_id, source, reason, created_at,
+                              hash)
+           select g.account_id, g.payout_id, g.seq + 1, g.event_id, 'payout.sending', 'processing', 'pending', g.id, g.source,
+                  g.reason, now(), m.head
+             from given g join moved m on m.account_id = g.account_id and m.id = g.payout_id""",
         [a.payout.account_id for a in attempts],
         [a.payout.id for a in attempts],
         [a.payout.seq for a in attempts],
@@ -201,10 +210,10 @@ async def get_attempts(pool: Pool, ids: Iterable[tuple[str, str]]) -> dict[str, 
 
 
 async def claim_due(pool: Pool, *, lease_s: float, limit: int) -> list[AttemptRow]:
-    """Open attempts that are due to be read; each is ours until the lease runs out."""
+    """Attempts that are due to be read, open or watched; each is ours until the lease runs out."""
     records = await pool.fetch(
         f"""with due as (
-                select account_id, id from attempt where exposure = 'open' and check_at <= now()
+                select account_id, id from attempt where check_at <= now()
                  order by check_at limit $2 for update skip locked
             ), leased as (
                 update attempt a set check_at = now() + make_interval(secs => $1), checks = a.checks + 1

@@ -42,6 +42,14 @@ class Change:
     submission_ref: str | None = None
     check_in_s: float | None = None
     cancel_asked: bool = False
+    moves_on: bool = False
+    paid_late: bool = False
+    provider: str | None = None  # with the next two: where the payout goes on, when it moves to another connection
+    connection_id: str | None = None
+    method: str | None = None
+    route: dict[str, Any] | None = None
+    report_kind: str | None = None  # the report that this change comes from: stored with it, as its evidence
+    report_detail: dict[str, Any] | None = None
     words: dict[str, str] | None = None
     evidence: str | None = None
     tx_id: str | None = None
@@ -64,34 +72,36 @@ async def record_changes(pool: Pool, changes: Sequence[Change]) -> set[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReport:
-    """A report as it is kept, whether it changed anything or not, and the provider's ids that it brought."""
+    """A report that changed nothing, as it is kept, and the provider's ids that it brought."""
 
     account_id: str
     attempt_id: str
     source: str
     kind: str
     detail: dict[str, Any]
-    changed: bool
     provider_ref: str | None = None
     submission_ref: str | None = None
-    check_in_s: float | None = None  # when to read the attempt again, if the report changed nothing
+    check_in_s: float | None = None  # when to read the attempt again; None = not any more
+    keeps_check: bool = False  # somebody is working on it: leave its next reading to them
 
 
 async def record_reports(pool: Pool, reports: Sequence[StoredReport]) -> None:
-    """Keep reports. Those that changed nothing may still teach us the provider's ids, and set the next read."""
+    """Keep reports that changed nothing. They may still teach us the provider's ids, and set the next read."""
     await pool.execute(
         """with given as (
                select * from json_to_recordset($1::text::json) as g(account_id text, attempt_id text, source text, kind text,
-                   detail jsonb, changed boolean, provider_ref text, submission_ref text, check_in_s double precision)
+                   detail jsonb, provider_ref text, submission_ref text, check_in_s double precision,
+                   keeps_check boolean)
            ), learned as (
                update attempt a set
                    provider_ref = coalesce(a.provider_ref, g.provider_ref),
                    submission_ref = coalesce(a.submission_ref, g.submission_ref),
-                   check_at = coalesce(now() + make_interval(secs => g.check_in_s), a.check_at)
+                   check_at = case when g.keeps_check then a.check_at else now() + make_interval(secs => g.check_in_s) end
                  from given g
-                where a.account_id = g.account_id and a.id = g.attempt_id and not g.changed
+                where a.account_id = g.account_id and a.id = g.attempt_id
            )
-           insert into report (account_id, attempt_id, source, kind, detail, changed)
-           select account_id, attempt_id, source, kind, detail, changed from given""",
+           insert into report (account_id, attempt_id, source, kind, detail, changed, created_at, digest)
+           select account_id, attempt_id, source, kind, detail, false, now(),
+                  report_digest(account_id, attempt_id, source, kind, detail, now()) from given""",
         orjson.dumps(list(reports)).decode(),
     )

@@ -38,7 +38,7 @@ async def unnamed_payouts(pool: Pool, providers: Sequence[str], *, limit: int) -
               from connection c
               cross join lateral (
                    select * from payout p
-                    where p.connection_id = c.id and p.phase = 'queued' and p.attempt_id is null
+                    where p.connection_id = c.id and p.phase = 'queued' and not p.tried_here
                       and p.destination_digest is null and p.destination_type = 'bank_account'
                     order by p.due_at, p.id limit $2
               ) p
@@ -102,7 +102,7 @@ async def claim_checks(pool: Pool, *, lease_s: float, limit: int) -> list[DueChe
                   cross join lateral (
                        select {_BANK} from payout p
                         where p.connection_id = k.connection_id and p.destination_digest = k.digest
-                          and p.account_id = k.account_id and p.check_outcome is null and p.attempt_id is null
+                          and p.account_id = k.account_id and p.check_outcome is null and not p.tried_here
                           and p.phase in ('queued', 'needs_review') limit 1
                   ) p
                  where k.verdict in ('unknown', 'pending') and k.due_at <= now()
@@ -170,7 +170,7 @@ async def checked_payouts(pool: Pool, *, unanswered_after: int, limit: int) -> l
              join destination_check k
                on k.account_id = p.account_id and k.connection_id = p.connection_id and k.digest = p.destination_digest
              join connection c on c.account_id = p.account_id and c.id = p.connection_id
-            where p.destination_digest is not null and p.check_outcome is null and p.attempt_id is null
+            where p.destination_digest is not null and p.check_outcome is null and not p.tried_here
               and p.phase in ('queued', 'needs_review')
               and (k.verdict in ('valid', 'warning', 'invalid')
                    or coalesce(c.settings->>'check_before_paying', 'off') = 'off'

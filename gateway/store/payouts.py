@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import orjson
 
@@ -14,7 +15,8 @@ _COLUMNS = """p.account_id, p.id, p.amount_minor, p.currency, p.destination_type
     p.bank_account_number, p.bank_account_holder, p.card_id, p.provider, p.connection_id, p.method, p.merchant_reference,
     p.note, p.statement_descriptor, p.metadata, p.created_at, p.updated_at, p.phase, p.status, p.seq, p.attempt_id,
     p.due_at, p.review_reason, p.failure_code, p.failure_text, p.failure_provider_code, p.failure_provider_text,
-    p.reference, p.ledger_tx_id, p.processed_at, p.completed_at, p.final_at, a.state as attempt_state,
+    p.reference, p.ledger_tx_id, p.processed_at, p.completed_at, p.final_at, p.bank_country, p.pin_provider,
+    p.pin_connection_id, a.state as attempt_state,
     coalesce(a.cancel_asked_at is not null, false) as cancel_asked"""
 _FROM = "from payout p left join attempt a on a.account_id = p.account_id and a.id = p.attempt_id"
 
@@ -41,6 +43,7 @@ class NewPayout:
     reason: str
     event_id: str
     tx_id: str
+    route: dict[str, Any]  # why this connection, in codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +69,18 @@ _CREATE = """
                    array_agg(descriptor order by ord) as descriptor, array_agg(metadata order by ord) as metadata,
                    array_agg(linger_s order by ord) as linger_s, array_agg(source order by ord) as source,
                    array_agg(reason order by ord) as reason, array_agg(event_id order by ord) as event_id,
-                   array_agg(tx_id order by ord) as tx_id
+                   array_agg(tx_id order by ord) as tx_id, array_agg(country order by ord) as country,
+                   array_agg(pin_provider order by ord) as pin_provider,
+                   array_agg(pin_connection order by ord) as pin_connection, array_agg(route order by ord) as route
               from json_to_recordset($1::text::json) as r(ord integer, account_id text, key text, fingerprint text, id text,
                    amount bigint, currency text, destination_type text, bank_code text, bank_name text, bank_number text,
                    bank_holder text, card_id text, provider text, connection_id text, method text, reference text, note text,
                    descriptor text, metadata text, linger_s double precision, source text, reason text, event_id text,
-                   tx_id text)) g,
+                   tx_id text, country text, pin_provider text, pin_connection text, route text)) g,
            create_payouts(g.account_id, g.key, g.fingerprint, g.id, g.amount, g.currency, g.destination_type, g.bank_code,
                           g.bank_name, g.bank_number, g.bank_holder, g.card_id, g.provider, g.connection_id, g.method,
                           g.reference, g.note, g.descriptor, g.metadata, g.linger_s, g.source, g.reason, g.event_id,
-                          g.tx_id, $2) c
+                          g.tx_id, g.country, g.pin_provider, g.pin_connection, g.route, $2) c
 """
 
 
@@ -108,6 +113,10 @@ async def create_payouts(pool: Pool, news: Sequence[NewPayout]) -> list[Created]
             "reason": new.reason,
             "event_id": new.event_id,
             "tx_id": new.tx_id,
+            "country": new.row.bank_country,
+            "pin_provider": new.row.pin_provider,
+            "pin_connection": new.row.pin_connection_id,
+            "route": new.route,
         }
         for ord_, new in enumerate(news, 1)
     ]
@@ -170,9 +179,11 @@ async def list_payouts(
 async def timeline(pool: Pool, account_id: str, payout_id: str) -> list[EventRow]:
     """Every step of a payout, first to last."""
     records = await pool.fetch(
-        """select id, payout_id, seq, type, phase, status, attempt_id, source, reason, words, evidence,
-                  created_at
-             from event where account_id = $1 and payout_id = $2 order by seq""",
+        """select e.id, e.payout_id, e.seq, e.type, e.phase, e.status, e.attempt_id, e.source, e.reason, e.words, e.evidence,
+                  e.report_digest, e.hash, a.route, e.created_at
+             from event e
+             left join attempt a on a.account_id = e.account_id and a.id = e.attempt_id and e.type = 'payout.sending'
+            where e.account_id = $1 and e.payout_id = $2 order by e.seq""",
         account_id,
         payout_id,
     )

@@ -48,6 +48,9 @@ class PayoutRow:
     processed_at: datetime | None = None
     completed_at: datetime | None = None
     final_at: datetime | None = None
+    bank_country: str | None = None
+    pin_provider: str | None = None
+    pin_connection_id: str | None = None
     attempt_state: AttemptState | None = None  # of the newest attempt, joined in
     cancel_asked: bool = False  # the same
 
@@ -86,6 +89,8 @@ class AttemptRow:
     sent_at: datetime
     last_sent_at: datetime
     cancel_asked: bool  # the provider is to be asked to cancel it
+    moves_on: bool  # and then it goes on through another connection
+    paid_late: bool  # it is known to have paid after its exposure had been closed
     # of the payout
     amount_minor: int
     currency: str
@@ -95,6 +100,7 @@ class AttemptRow:
     has_reference: bool  # a tracking number of the rail is known
     newest_attempt_id: str
     statement_descriptor: str | None
+    final_in_s: float | None  # until `paid` is no longer provisional
     age_s: float  # since it was first claimed for sending, by the database's clock
     quiet_s: float  # since it was last sent
 
@@ -126,6 +132,9 @@ class EventRow:
     reason: str
     words: dict[str, str] | None
     evidence: str | None  # how the person who said it knows
+    report_digest: bytes | None
+    hash: bytes
+    route: dict[str, Any] | None  # of the attempt that is sent in this step
     created_at: datetime
 
 

@@ -1,14 +1,16 @@
 """Manual payouts: every order is taken at once and waits for a person's mark. No network, no money moves here."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from multidict import CIMultiDictProxy
 
 from providers.base import UnreadableNoticeError
 from providers.manual.settings import ManualSecrets, ManualSettings
 from providers.transport import Transport
-from schemas.checks import DestinationCheck, ProviderBalance, Verdict
+from schemas.checks import Channel, DestinationCheck, ProviderBalance, Verdict
 from schemas.destination import BankAccount
+from schemas.listing import Listing
 from schemas.notice import Fact
 from schemas.order import Lookup, Order
 from schemas.report import NotSent, Progress, Report, Taken, Unclear
@@ -53,6 +55,15 @@ class ManualConnector:
     async def balance(self) -> list[ProviderBalance] | Unclear:
         """The bank account is the operator's own."""
         return Unclear("not offered: manual connections have no balance that we can read")
+
+    async def channels(self) -> list[Channel] | Unclear:
+        """A person reaches whom their bank reaches."""
+        return Unclear("not offered: manual connections have no list of banks")
+
+    async def listed(self, since: datetime, until: datetime) -> Listing | Unclear:
+        """The bank's statement is the operator's own."""
+        del since, until
+        return Unclear("not offered: manual connections have no list that we can read")
 
 
 def connect(settings: ManualSettings, secrets: ManualSecrets, transport: Transport) -> ManualConnector:

@@ -1,6 +1,6 @@
 """Mollie (Europe): pays out one of our balances to the bank account configured on it.
 
-Read in this order: contract, tables, reading (objects to reports), history (finding ours by its description), connector.
+Read in this order: contract, tables, reading (objects to reports), history (its list of payouts), connector.
 """
 
 from providers.base import Provider

@@ -6,6 +6,7 @@ Sends each create once. It never asks for "everything that is there": the amount
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote as quote_path
 
@@ -22,9 +23,10 @@ from providers.proof import hmac_sha256_hex
 from providers.reads import each
 from providers.transport import Answer, Transport
 from providers.words import reference, translate
-from schemas.checks import DestinationCheck, ProviderBalance, Verdict
+from schemas.checks import Channel, DestinationCheck, ProviderBalance, Verdict
 from schemas.destination import BankAccount
 from schemas.failure import FailureCode
+from schemas.listing import Listing
 from schemas.money import to_decimal_text
 from schemas.notice import AboutPayout, Fact, PayoutFact
 from schemas.order import Lookup, Order, OwnBalance
@@ -116,6 +118,14 @@ class MollieConnector:
             return Unclear("Mollie shows balances only to tokens with balances.read; an API key pays out, and cannot read them")
         found = self._object(answer)
         return found if isinstance(found, Unclear) else self._reader.balance(found)
+
+    async def channels(self) -> list[Channel] | Unclear:
+        """There is one destination: the balance's own bank account."""
+        return Unclear("not offered: Mollie pays to the balance's own bank account only")
+
+    async def listed(self, since: datetime, until: datetime) -> Listing | Unclear:
+        """This balance's payouts, whoever made them: by API, in the dashboard or by Mollie's own schedule."""
+        return await self._history.listed(since, until)
 
     async def _create(self, order: Order) -> Report:
         body = self._body_of(order)

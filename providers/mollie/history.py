@@ -1,7 +1,7 @@
-"""Finding an attempt in the balance's list when we never learnt its id: the description carries our attempt id.
+"""The balance's list of payouts: finding an attempt whose id we never learnt, and listing all there are for a comparison.
 
-Mollie keeps no reference of ours and forgets keys after an hour (section 8). Descriptions may be left out of lists
-(section 5.1), so a payout without one is read by itself before it is ruled out.
+Mollie keeps no reference of ours and forgets keys after an hour (section 8), so the description carries our attempt id.
+Descriptions may be left out of lists (section 5.1): a payout without one is read by itself before it is ruled out.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,8 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from providers.answers import moment_of
 from providers.mollie.reading import Reader
+from providers.paging import Page as ListPage
+from providers.paging import gather
 from providers.words import reference
+from schemas.listing import Listing
 from schemas.order import Lookup
 from schemas.report import NotFound, Report, Unclear
 
@@ -20,6 +24,7 @@ MAX_SINGLE_READS = 20
 # The list goes back this far before the attempt was (last) claimed: clocks differ, and an earlier send may have arrived.
 MARGIN = timedelta(days=1)
 
+TOO_MANY_UNNAMED = Unclear("too many payouts without a description to tell ours from others")
 ABSENT = NotFound("no payout of this balance carries our attempt id")
 
 END = ""
@@ -43,7 +48,7 @@ class History:
             return recent
         unnamed = [listed for listed in recent if not isinstance(listed.get("description"), str)]
         if len(unnamed) > MAX_SINGLE_READS:
-            return Unclear("too many payouts without a description to tell ours from others")
+            return TOO_MANY_UNNAMED
         for listed in recent:
             payout = await self._whole(listed) if listed in unnamed else listed
             if isinstance(payout, Unclear):
@@ -51,6 +56,43 @@ class History:
             if is_ours(payout, lookup):
                 return self.reader.payout(payout)
         return ABSENT
+
+    async def listed(self, since: datetime, until: datetime) -> Listing | Unclear:
+        """All payouts of the balance between the two moments: those of the dashboard and of the schedule too (section 3)."""
+
+        async def page_from(start: str | None) -> ListPage[str] | Unclear:
+            return await self._page(start, since)
+
+        return await gather(page_from, since, until, max_pages=MAX_PAGES, newest_first=True)
+
+    async def _page(self, start: str | None, since: datetime) -> ListPage[str] | Unclear:
+        page = await self.read_page(start)
+        if isinstance(page, Unclear):
+            return page
+        payouts, following = _payouts(page), _next_start(page)
+        if isinstance(payouts, Unclear):
+            return payouts
+        named, flaw = await self._named([payout for payout in payouts if not self.reader.is_elsewhere(payout)], since)
+        rows = [row for payout in named if (row := self.reader.listed(payout)) is not None]
+        if len(rows) < len(named):
+            flaw = "a payout in the list has no readable id"
+        if following is None:
+            flaw = "the list of payouts goes on, and its next link cannot be read"
+        return ListPage(rows, following or None, flaw=flaw)
+
+    async def _named(self, payouts: list[dict[str, Any]], since: datetime) -> tuple[list[dict[str, Any]], str]:
+        """The same with their descriptions, and why one is missing: it may be ours, and nobody could tell."""
+        named: list[dict[str, Any]] = []
+        flaw, reads = "", 0
+        for payout in payouts:
+            whole: Page = payout
+            if not isinstance(payout.get("description"), str) and _made(payout) >= since:
+                reads += 1
+                whole = await self._whole(payout) if reads <= MAX_SINGLE_READS else TOO_MANY_UNNAMED
+            if isinstance(whole, Unclear):
+                flaw = whole.reason
+            named.append(payout if isinstance(whole, Unclear) else whole)
+        return named, flaw
 
     async def _recent(self, since: datetime) -> list[dict[str, Any]] | Unclear:
         """All payouts of the balance that were made after `since`; the list comes newest first."""
@@ -77,6 +119,8 @@ class History:
         if provider_ref is None:
             return Unclear("a payout in the list has no readable id")
         payout = await self.read_payout(provider_ref)
+        if not isinstance(payout, Unclear) and payout.get("id") != provider_ref:
+            return Unclear("the answer names no payout, or another one")
         if not isinstance(payout, Unclear) and "description" not in payout:
             return Unclear("a payout has no description even by itself, so nobody can tell whose it is")
         return payout
@@ -98,12 +142,7 @@ def _payouts(page: dict[str, Any]) -> list[dict[str, Any]] | Unclear:
 
 def _made(payout: dict[str, Any]) -> datetime:
     """When it was made; a date that cannot be read counts as just now, so that the payout is looked at."""
-    value = payout.get("createdAt")
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else JUST_NOW
-    except ValueError:
-        return JUST_NOW
-    return moment if moment.tzinfo is not None else JUST_NOW
+    return moment_of(payout.get("createdAt")) or JUST_NOW
 
 
 def _next_start(page: dict[str, Any]) -> str | None:

@@ -4,13 +4,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from providers.answers import json_object, money_of, refusal_by_status, words_of
+from providers.answers import json_object, moment_of, money_of, refusal_by_status, words_of
 from providers.mollie.tables import FAILURE_REASON, PAYOUT_STATUS, REFUSED_FIELD, RETURNED
 from providers.transport import Answer, OnUnknownWord
 from providers.words import Refusal, quote, reference, translate
+from schemas import ids
 from schemas.checks import ProviderBalance
 from schemas.failure import FailureCode
-from schemas.report import Progress, RefusalCause, Refused, Report, Taken, Unclear, Words
+from schemas.listing import Listed
+from schemas.report import NO_WORDS, Progress, RefusalCause, Refused, Report, Taken, Unclear, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,29 @@ class Reader:
             currency=money and money[1],
         )
 
+    def is_elsewhere(self, payout: dict[str, Any]) -> bool:
+        """Whether a payout of the list is of another balance, and so no business of this connection."""
+        balance_id = payout.get("balanceId")
+        return isinstance(balance_id, str) and balance_id != self.balance_id
+
+    def listed(self, payout: dict[str, Any]) -> Listed | None:
+        """A payout of the list, whoever made it; None when it has no id that we can read."""
+        provider_ref = reference(payout.get("id"))
+        if provider_ref is None:
+            return None
+        report = self.payout(payout)
+        money = money_of(payout.get("amount"))
+        return Listed(
+            provider_ref,
+            key=None,  # Mollie shows no key again
+            amount_minor=money and money[0],
+            currency=money and money[1],
+            progress=report.progress if isinstance(report, Taken) else None,
+            words=report.words if isinstance(report, Taken | Unclear) else NO_WORDS,
+            created_at=moment_of(payout.get("createdAt")),
+            attempt_id=attempt_in(payout.get("description")),
+        )
+
     def balance(self, balance: dict[str, Any]) -> list[ProviderBalance] | Unclear:
         """What a balance object says can be paid out."""
         if balance.get("id") != self.balance_id:
@@ -90,6 +115,12 @@ class Reader:
             return plain
         meaning = translate(REFUSED_FIELD, field, self.on_unknown_word)
         return plain if isinstance(meaning, Unclear) else meaning
+
+
+def attempt_in(description: object) -> str | None:
+    """Our attempt's id, the last word of the descriptions that we write; None in anybody else's."""
+    last = description.rpartition(" ")[2] if isinstance(description, str) else ""
+    return last if ids.is_id(last, ids.ATTEMPT) else None
 
 
 def _about_the_key(answer: Answer, body: dict[str, Any]) -> bool:

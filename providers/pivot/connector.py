@@ -6,6 +6,7 @@ batch, never invents a key, and never says "not found" of anything but a read by
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote as quote_path
 
@@ -23,9 +24,10 @@ from providers.proof import static_secret
 from providers.reads import each
 from providers.transport import Answer, Transport
 from providers.words import quote, reference
-from schemas.checks import DestinationCheck, ProviderBalance, Verdict
+from schemas.checks import Channel, DestinationCheck, ProviderBalance, Verdict
 from schemas.destination import BankAccount
 from schemas.failure import FailureCode
+from schemas.listing import Listing
 from schemas.notice import AboutKey, AboutSubmission, Fact, PayoutFact
 from schemas.order import Lookup, Order
 from schemas.report import NotFound, NotSent, Progress, RefusalCause, Refused, Report, Taken, Unclear, Words
@@ -140,6 +142,15 @@ class PivotConnector:
         if body.get("code") != ACCEPTED or money is None:
             return self._not_shown(body)
         return [ProviderBalance(currency=money[1], amount_minor=money[0])]
+
+    async def channels(self) -> list[Channel] | Unclear:
+        """The channel codes are a table in the documentation (sheet section 3)."""
+        return Unclear("not offered: Pivot lists its channels in its documentation only")
+
+    async def listed(self, since: datetime, until: datetime) -> Listing | Unclear:
+        """Payouts are read by their own ids only (sheet section 3)."""
+        del since, until
+        return Unclear("not offered: Pivot documents no list of payouts")
 
     async def _inquire(self, body: bytes) -> dict[str, Any] | Unclear:
         async def post(token: str) -> Answer | NotSent | Unclear:

@@ -1,7 +1,7 @@
 """What the gateway may rely on with Pivot. Fact numbers (V-n) are those of the Pivot sheet."""
 
 from providers.pivot.channels import CHANNEL_CODES
-from schemas.contract import DAY_S, HOUR_S, AmountRule, Contract, KeyFormat, Proof
+from schemas.contract import DAY_S, HOUR_S, AmountRule, BankCodes, Contract, KeyFormat, Proof
 from schemas.destination import DestinationType
 
 DESCRIPTION_PATTERN = r"[A-Za-z0-9]{1,20}"  # sheet section 4
@@ -35,6 +35,6 @@ CONTRACT = Contract(
     submit_timeout_s=120.0,  # token, submit, and both again when the token was refused
     rate_per_s=5.0,  # V-2
     countries=frozenset({"ID"}),
-    bank_codes=CHANNEL_CODES,
+    bank_codes={"IDR": BankCodes(listed=CHANNEL_CODES)},
     descriptor_pattern=DESCRIPTION_PATTERN,
 )

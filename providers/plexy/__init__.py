@@ -1,6 +1,6 @@
 """Plexy (Kazakhstan): saves a card, then pays to its token; a notice decides how it ended.
 
-Read in this order: contract, settings (most facts are assumed), tables, amounts, reading, connector.
+Read in this order: contract, settings (most facts are assumed), tables, amounts, reading, transactions (its list), connector.
 """
 
 from providers.base import Provider

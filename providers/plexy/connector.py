@@ -1,10 +1,11 @@
-"""Plexy: saves cards, pays to their tokens, and reads a payout back by the id that the answer to the send gave.
+"""Plexy: saves cards, pays to their tokens, and reads a payout back by its id, or by our reference where the list shows it.
 
 A send carries no key and Plexy removes no doubles (X-8): this file sends once, and nobody may send the same again.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote as quote_path
 
@@ -16,13 +17,15 @@ from providers.plexy.amounts import CURRENCY, to_number
 from providers.plexy.reading import Reader, plain
 from providers.plexy.settings import PlexySecrets, PlexySettings
 from providers.plexy.tables import PAYMENT_EVENTS
+from providers.plexy.transactions import Transactions
 from providers.proof import static_secret
 from providers.reads import each
 from providers.transport import Answer, Transport
 from providers.words import reference
-from schemas.checks import DestinationCheck, ProviderBalance, Verdict
+from schemas.checks import Channel, DestinationCheck, ProviderBalance, Verdict
 from schemas.destination import BankAccount
 from schemas.failure import FailureCode
+from schemas.listing import Listing
 from schemas.notice import AboutPayout, CardSavedFact, Fact, PayoutFact
 from schemas.order import CardToken, Lookup, Order
 from schemas.report import NotSent, Progress, RefusalCause, Refused, Report, Taken, Unclear, Words
@@ -43,6 +46,7 @@ class PlexyConnector:
         self._transport = transport
         self._hide = (api_key, self._webhook_token)
         self._reader = Reader(settings, transport.on_unknown_word, self._hide)
+        self._transactions = Transactions(self._reader, self._read_page, self._read_payout)
 
     async def submit(self, submission_key: str, orders: Sequence[Order]) -> list[Report]:
         """One payout per order; the contract allows one order at a time."""
@@ -50,8 +54,15 @@ class PlexyConnector:
         return [await self._pay(order) for order in orders]
 
     async def find(self, lookups: Sequence[Lookup]) -> list[Report]:
-        """By their id only. The list shows no reference of ours, and amount and time prove nothing."""
-        return await each(self._find, lookups)
+        """By their id once known; else by our reference, should the list show it. Absence there is never believed (X-8)."""
+        by_reference = await self._transactions.find([lookup for lookup in lookups if lookup.provider_ref is None])
+
+        async def find(lookup: Lookup) -> Report:
+            if lookup.provider_ref is None:
+                return by_reference[lookup.attempt_id]
+            return await self._read_payout(lookup.provider_ref)
+
+        return await each(find, lookups)
 
     def verify_notice(self, headers: CIMultiDictProxy[str], body: bytes) -> bool:
         """The static bearer token: it proves a sender, not these bytes."""
@@ -110,6 +121,14 @@ class PlexyConnector:
         """No endpoint is known (X-13)."""
         return Unclear("not offered: Plexy shows no balance")
 
+    async def channels(self) -> list[Channel] | Unclear:
+        """Cards are paid, and no list of them is documented."""
+        return Unclear("not offered: Plexy pays to cards")
+
+    async def listed(self, since: datetime, until: datetime) -> Listing | Unclear:
+        """Payments and payouts alike: nothing in a row says which it is."""
+        return await self._transactions.listed(since, until)
+
     async def _pay(self, order: Order) -> Report:
         body = self._body_of(order)
         if isinstance(body, Refused):
@@ -136,19 +155,22 @@ class PlexyConnector:
     def _scale(self) -> int:
         return self._settings.amount_scale
 
-    async def _find(self, lookup: Lookup) -> Report:
-        if lookup.provider_ref is None:
-            return Unclear("Plexy's id of this payout is not known, and its list cannot tell one payout from another")
-        path = self._settings.path_get.replace("{id}", quote_path(lookup.provider_ref, safe=""))
+    async def _read_page(self, page: int, size: int) -> dict[str, Any] | Unclear:
+        url = f"{self._settings.base_url}{self._settings.path_list}?page={page}&size={size}"
+        answer = await self._transport.read("plexy", "list_payouts", url, headers=self._headers)
+        return found_object(answer, hide=self._hide)
+
+    async def _read_payout(self, provider_ref: str) -> Report:
+        path = self._settings.path_get.replace("{id}", quote_path(provider_ref, safe=""))
         url = f"{self._settings.base_url}{path}"
         answer = await self._transport.read("plexy", "get_payout", url, headers=self._headers)
         # Also a 404 proves nothing: that this path knows payouts at all is an assumption (X-2).
         body = found_object(answer, hide=self._hide)
         if isinstance(body, Unclear):
             return body
-        if self._reader.id_of(body) != lookup.provider_ref:
+        if self._reader.id_of(body) != provider_ref:
             return Unclear("the answer names no transaction, or another one")
-        return self._reader.transaction(body, lookup.provider_ref)
+        return self._reader.transaction(body, provider_ref)
 
 
 def _card_saved(token: object, data: dict[str, Any]) -> CardSavedFact:

@@ -16,6 +16,7 @@ CONTRACT = Contract(
     return_window_s=DAY_S,  # ours: "settled" is called irreversible, and a later change is never expected
     poll_after_s=(10, 60, 600, HOUR_S),  # also polled after 10 min, since a notice can get lost
     saves_cards=True,
+    lists_payouts=True,  # X-2; among payments, and in no order that can be relied on
     rate_per_s=2.0,
     countries=frozenset({"KZ"}),
 )

@@ -6,7 +6,7 @@ from typing import Any
 from providers.answers import UNPROVEN_STATUSES, json_object, refusal_by_status, words_of
 from providers.plexy.amounts import CURRENCY, from_number
 from providers.plexy.settings import PlexySettings
-from providers.plexy.tables import DECLINE_CODE, ERROR_CODE, PAYOUT_STATUS, STATUS_PREFIX
+from providers.plexy.tables import DECLINE_CODE, ERROR_CODE, PAYMENT_STATUSES, PAYOUT_STATUS, STATUS_PREFIX
 from providers.transport import Answer, OnUnknownWord
 from providers.words import Refusal, quote, reference, translate
 from schemas.failure import FailureCode
@@ -69,6 +69,15 @@ class Reader:
             # A currency without an amount says nothing; an amount without a currency is in the only one there is (X-4).
             currency=None if amount_minor is None else (currency or CURRENCY),
         )
+
+    def listed_status(self, row: dict[str, Any]) -> tuple[Progress | None, Words]:
+        """How far a row of the list is; None for a payment's word, which is no news, and for one that nobody knows."""
+        word = plain(row.get("status"))
+        words = Words(quote(word, limit=64))
+        if _status_word(word) in PAYMENT_STATUSES:
+            return None, words
+        said = translate(PAYOUT_STATUS, _status_word(word), self.on_unknown_word)
+        return None if isinstance(said, Unclear) else said.progress, words
 
     def id_of(self, body: dict[str, Any]) -> str | None:
         """Their id, from the first place that has one (X-4b)."""

@@ -20,6 +20,9 @@ PAYOUT_STATUS = Table(
     },
 )
 
+# Words of payments, which the list of transactions shows beside payouts.
+PAYMENT_STATUSES = ("charged", "authed")
+
 # Section 6, numbers written as text. X-9: only 3, 4 and 5 refuse.
 ERROR_CODE: Table[Refusal | NotProof] = Table(
     "plexy",

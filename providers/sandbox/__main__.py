@@ -8,6 +8,8 @@ from pathlib import Path
 
 from providers.sandbox.server import serve
 
+log = logging.getLogger(__name__)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run the provider sandboxes.")
@@ -18,6 +20,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
+    log.info("seed %d: the same seed and the same requests meet the same faults", options.seed)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(options.host, options.port, options.data_dir, speed=options.speed, seed=options.seed))
 

@@ -1,6 +1,7 @@
 """Xendit Payouts API v2 (South-East Asia): single payouts to bank accounts and wallets, which may come back after success.
 
-Read in this order: contract, channels, tables, orders (orders to wire), reading (answers to reports), connector.
+Read in this order: contract, channels, tables, amounts, orders (orders to wire), reading (answers to reports), account (its
+balance and its list of channels), connector.
 """
 
 from providers.base import Provider

@@ -4,7 +4,7 @@ In Indonesia a payout names its bank by the common code that Pivot takes too (`B
 Xendit says `ID_BCA`. Elsewhere there is no common code: Xendit's own, with its country in front, passes as it is.
 """
 
-import re
+from schemas.contract import BankCodes
 
 # Sheet sections 4.1 and 10.
 _FROM_THE_SHEET = "BCA BNI BRI MANDIRI PERMATA"
@@ -16,27 +16,26 @@ _FROM_THE_PUBLIC_LIST = (
 )
 
 INDONESIA: dict[str, str] = {code: f"ID_{code}" for code in (_FROM_THE_SHEET + " " + _FROM_THE_PUBLIC_LIST).split()}
+_BANK_CODE = {channel: code for code, channel in INDONESIA.items()}
+
+# Elsewhere nobody lists the codes that exist, so any with the country's prefix passes; Xendit refuses what it does not have.
 _PREFIX = {"PHP": "PH_", "MYR": "MY_", "THB": "TH_", "VND": "VN_"}
-_PREFIXED = re.compile(r"(?:PH|MY|TH|VN)_[A-Z0-9_]{1,29}")
 
-
-class ChannelCodes(frozenset[str]):
-    """The codes that we can list. `in` also says yes to any code with another country's prefix: nobody lists those."""
-
-    __slots__ = ()
-
-    def __contains__(self, code: object) -> bool:
-        return super().__contains__(code) or (isinstance(code, str) and _PREFIXED.fullmatch(code) is not None)
-
-
-BANK_CODES = ChannelCodes(INDONESIA)
+BANK_CODES: dict[str, BankCodes] = {
+    "IDR": BankCodes(listed=frozenset(INDONESIA)),
+    **{currency: BankCodes(pattern=f"{prefix}[A-Z0-9_]{{1,29}}") for currency, prefix in _PREFIX.items()},
+}
 
 
 def channel_code(bank_code: str | None, currency: str) -> str | None:
     """The channel that pays `currency` to this bank; None when we know none."""
-    if bank_code is None:
+    known = BANK_CODES.get(currency)
+    if bank_code is None or known is None or not known.takes(bank_code):
         return None
-    if currency == "IDR":
-        return INDONESIA.get(bank_code)
-    prefix = _PREFIX.get(currency)
-    return bank_code if prefix and bank_code.startswith(prefix) and _PREFIXED.fullmatch(bank_code) else None
+    return INDONESIA.get(bank_code, bank_code)
+
+
+def bank_code_of(channel: str, currency: str) -> str | None:
+    """What a payout in `currency` names to be paid through this channel; None when our table does not lead there."""
+    bank_code = _BANK_CODE.get(channel, channel)
+    return bank_code if channel_code(bank_code, currency) == channel else None

@@ -6,6 +6,7 @@ doubles and only the second can be asked for.
 
 import base64
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from urllib.parse import quote as quote_path
 
 from multidict import CIMultiDictProxy
@@ -15,12 +16,14 @@ from providers.proof import static_secret
 from providers.reads import each
 from providers.transport import Answer, Transport
 from providers.words import reference, translate
+from providers.xendit.account import balance_of, channels_of
 from providers.xendit.orders import body_of
-from providers.xendit.reading import Reader
+from providers.xendit.reading import Reader, bare_array
 from providers.xendit.settings import XenditSecrets, XenditSettings
 from providers.xendit.tables import EVENT
-from schemas.checks import DestinationCheck, ProviderBalance, Verdict
+from schemas.checks import Channel, DestinationCheck, ProviderBalance, Verdict
 from schemas.destination import BankAccount
+from schemas.listing import Listing
 from schemas.notice import AboutKey, AboutPayout, Fact, PayoutFact
 from schemas.order import Lookup, Order
 from schemas.report import NotSent, Refused, Report, Taken, Unclear
@@ -37,7 +40,9 @@ class XenditConnector:
         basic = base64.b64encode(f"{api_key}:".encode()).decode()  # the key is the user, the password is empty
         self._callback_token = secrets.callback_token.get_secret_value()
         self._cancels_by_get = settings.cancel_method == "GET"
+        self._base_url = settings.base_url
         self._payouts_url = f"{settings.base_url}/v2/payouts"
+        self._currency = settings.currency
         self._headers = {"Authorization": f"Basic {basic}"}
         if settings.for_user_id is not None:
             self._headers["for-user-id"] = settings.for_user_id
@@ -105,8 +110,28 @@ class XenditConnector:
         return DestinationCheck(Verdict.NOT_OFFERED, reason="Xendit checks no destinations")
 
     async def balance(self) -> list[ProviderBalance] | Unclear:
-        """Asked for per currency, which only the connection knows: not read yet."""
-        return Unclear("not offered: Xendit's balance is not read")
+        """What payouts draw on: the CASH account, in the currency that this key pays."""
+        if self._currency is None:
+            return Unclear("not known whose: say in this connection's setting `currency` which currency its key pays")
+        url = f"{self._base_url}/balance?account_type=CASH&currency={self._currency}"
+        body = self._reader.found(await self._transport.read("xendit", "get_balance", url, headers=self._headers))
+        return body if isinstance(body, Unclear) else balance_of(body, self._currency)
+
+    async def channels(self) -> list[Channel] | Unclear:
+        """All of them, whatever their currency: the list says which."""
+        answer = await self._transport.read(
+            "xendit", "list_channels", f"{self._base_url}/payouts_channels", headers=self._headers
+        )
+        rows = None if isinstance(answer, Unclear) else bare_array(answer)
+        if rows is not None:
+            return channels_of(rows)
+        body = self._reader.found(answer)
+        return body if isinstance(body, Unclear) else Unclear("the answer is no list of channels")
+
+    async def listed(self, since: datetime, until: datetime) -> Listing | Unclear:
+        """The list of payouts can only be asked for one reference (sheet section 3)."""
+        del since, until
+        return Unclear("not offered: Xendit lists payouts by reference only")
 
     async def _create(self, order: Order) -> Report:
         body = body_of(order)

@@ -39,6 +39,8 @@ CONTRACT = Contract(
         "ACCEPTED: the bank's channel may be offline, and Xendit sends it when that is back; until then it can be cancelled. "
         "PENDING_COMPLIANCE_ASSESSMENT: Xendit's compliance is looking at it; ask them. Do not pay it in another way meanwhile."
     ),
+    reads_balance=True,  # where the connection's settings say in which currency
+    lists_channels=True,
     rate_per_s=10.0,  # section 2: 600 a minute for each endpoint and account in live mode, 60 in test mode
     countries=frozenset({"ID", "PH", "MY", "TH", "VN"}),
     bank_codes=BANK_CODES,

@@ -5,17 +5,16 @@ A refusal needs a documented code: an error that nobody described says nothing a
 
 import re
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any
 
 from providers.answers import MAX_RETRY_AFTER_S, UNPROVEN_STATUSES, json_object, refusal_by_status, retry_after_s, words_of
 from providers.transport import Answer, OnUnknownWord
 from providers.words import NotProof, Refusal, quote, reference, translate
+from providers.xendit.amounts import minor_of
 from providers.xendit.channels import channel_code
 from providers.xendit.tables import ERROR_CODE, FAILURE_CODE, FIELD_REFUSAL, PAYOUT_STATUS
 from schemas.destination import BankAccount
 from schemas.failure import FailureCode
-from schemas.money import InexpressibleAmountError, to_minor
 from schemas.order import Order
 from schemas.report import NotFound, Progress, RefusalCause, Refused, Report, Taken, Unclear, Words
 from schemas.strict_json import StrictJsonError, load
@@ -100,7 +99,7 @@ class Reader:
                 return Unclear("more than one payout carries our reference; a person must look")
 
     def _rows(self, answer: Answer | Unclear, key: str) -> list[Any] | Unclear:
-        array = None if isinstance(answer, Unclear) else _bare_array(answer)
+        array = None if isinstance(answer, Unclear) else bare_array(answer)
         body = {"data": array} if array is not None else self.found(answer)
         if isinstance(body, Unclear):
             return body
@@ -160,13 +159,9 @@ def _paced(refused: Refused, answer: Answer) -> Refused:
 
 def _money_of(payout: dict[str, Any]) -> tuple[int, str] | None:
     """`amount` and `currency` in minor units, exactly; None when they are anything else."""
-    amount, currency = payout.get("amount"), payout.get("currency")
-    if not isinstance(amount, int | Decimal) or not isinstance(currency, str):
-        return None
-    try:
-        return to_minor(amount, currency), currency
-    except InexpressibleAmountError:
-        return None
+    currency = payout.get("currency")
+    amount_minor = minor_of(payout.get("amount"), currency)
+    return None if amount_minor is None or not isinstance(currency, str) else (amount_minor, currency)
 
 
 def _is_same_destination(body: dict[str, Any], order: Order) -> bool:
@@ -180,7 +175,7 @@ def _is_same_destination(body: dict[str, Any], order: Order) -> bool:
     )
 
 
-def _bare_array(answer: Answer) -> list[Any] | None:
+def bare_array(answer: Answer) -> list[Any] | None:
     """The array that a successful read answered with; None for everything else."""
     is_json = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "application/json"
     if not (is_json and 200 <= answer.status < 300 and answer.body.lstrip()[:1] == b"["):

@@ -17,6 +17,8 @@ class XenditSettings(ProviderModel):
     """Not secret. One connection is one API key, which pays one currency: limit the connection to it (section 2)."""
 
     base_url: BaseUrl  # the same host for test and live: the key decides
+    # What its key pays. The balance is asked for in it, and the answer does not say in what it is; unset: it is not read.
+    currency: Literal["IDR", "PHP", "MYR", "THB", "VND"] | None = None
     for_user_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None  # a xenPlatform sub-account
     # Section 3, CONFLICT: lists are shown as an object and as a bare array. Both are read; an empty one proves that a
     # payout does not exist only in the shape that is set here.

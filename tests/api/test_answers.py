@@ -58,6 +58,9 @@ async def test_every_operation_answers_as_described(shop):
                        (f"{failed}/mark-failed", {"failureReason": "closed"}), (f"{cancelled}/cancel", {}),
                        (f"{paid}/mark-returned", {"reason": "closed"})):  # fmt: skip
         await got("POST", path, sent)
+    await got("PUT", "/api/v1/routing", {})
+    await got("GET", "/api/v1/routing")
+    await got("POST", "/api/v1/routing/preview", body)
     for path in (PAYOUTS, paid, failed, cancelled, f"{paid}/timeline", f"{PAYOUTS}/balance", "/api/v1/providers", ENTRIES):
         await got("GET", path)
     await got("POST", "/api/v1/ledger/credits", {"amount": 1, "currency": "JPY", "reference": "c", "memo": "m"}, 201)

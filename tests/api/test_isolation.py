@@ -43,6 +43,9 @@ ON_ONES_OWN = {
     "list_providers": None,
     "credit_balance": {"amount": 1, "currency": "IDR", "reference": "r"},
     "list_entries": None,
+    "get_routing": None,
+    "put_routing": {},
+    "preview_route": GOOD,
 }
 SCOPE = {
     **dict.fromkeys(("create_payout", "cancel_payout", "mark_in_transit", "mark_paid", "mark_failed", "mark_returned",
@@ -53,6 +56,9 @@ SCOPE = {
     **dict.fromkeys(("list_cards", "get_card"), auth.CARD_READ),
     "credit_balance": auth.LEDGER_WRITE,
     "list_entries": auth.LEDGER_READ,
+    "get_routing": auth.PAYOUT_READ,
+    "preview_route": auth.PAYOUT_READ,
+    "put_routing": auth.ROUTING_WRITE,
 }  # fmt: skip
 PUBLIC = {"receive_notice", "healthz", "readyz", "metrics", "openapi", "docs"}
 NAMED = {operation.name: operation for operation in OPERATIONS}

@@ -263,6 +263,7 @@ async def test_not_when_every_handler_fails(log, own_world):
         if operation.path.startswith("/api/"):
             body = {
                 "create_payout": TO_BANK,
+                "preview_route": TO_BANK,
                 "update_bank_account": BANK_DETAILS,
                 "mark_failed": {"failureReason": HOLDER},
                 "mark_returned": {"reason": HOLDER},
@@ -273,8 +274,10 @@ async def test_not_when_every_handler_fails(log, own_world):
             answer = await ask(shop, operation.method, path, body if body or operation.method != "POST" else {})
             failed[operation.name] = answer.status
             assert leaks(json.dumps(answer.envelope), secrets | PERSONAL) == [], operation.name
-    assert set(failed.values()) <= {200, 500}, failed  # providers are answered from memory
-    assert sum(status == 500 for status in failed.values()) >= len(failed) - 1
+    assert set(failed.values()) <= {200, 500}, failed
+    # Remembered for a second: providers' contracts, an account's connections and policy.
+    answered = {name for name, status in failed.items() if status == 200}
+    assert answered <= {"list_providers", "get_routing", "put_routing", "preview_route"}
     assert [line for line in log.lines if line["event"] == "request.failed"]
     assert leaks(log.getvalue().decode(), secrets | PERSONAL) == []
     for (table,) in names:

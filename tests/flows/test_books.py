@@ -161,5 +161,5 @@ async def test_the_database_allows_one_exposure_a_payout(world, shop):
         await pool.execute(
             """insert into attempt select account_id, id || 'x', payout_id, number + 1, connection_id, provider, key || 'x',
                submission_id, state, exposure, scheduled_slot, provider_ref, submission_ref, check_at, checks, sends, sent_at,
-               last_sent_at, updated_at from attempt"""
+               last_sent_at, updated_at, cancel_asked_at, moves_on, destination_ref, route from attempt"""
         )

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,61 @@ def test_what_cannot_be_set_up_is_refused_in_one_line(command):
         assert len(err.splitlines()) == 1, err
         assert "hush" not in err
     assert command("connection", "list", account_id)[1] == ""
+
+
+@pytest.fixture
+def sandboxes(tmp_path):
+    """(address, a call to their control surface) of sandboxes in a process of their own: commands block this one."""
+    with start("sandbox", GATEWAY_SANDBOX_PORT="0", GATEWAY_DATA_DIR=str(tmp_path / "data")) as process:
+        url = process.stdout.readline().strip()
+
+        def control(method, path, body):
+            request = urllib.request.Request(f"{url}/_sandbox/{path}", json.dumps(body).encode(), method=method)
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return json.load(answer)
+
+        yield url, control
+        process.terminate()
+        process.communicate(timeout=STOPS_WITHIN_S)
+
+
+def test_channels_are_listed_and_those_that_we_do_not_know_are_marked(command, sandboxes):
+    url, control = sandboxes
+    account_id = command("account", "create", "PT Contoh", "--currency", "IDR")[1].strip()
+    secrets = json.dumps({"api_key": control("POST", "xendit/merchants", {})["apiKey"]}).encode()
+    create = ("connection", "create", account_id, "xendit", "--setting", f"base_url={url}/xendit", "--secrets-file", "-")
+    connection_id = command(*create, stdin=secrets)[1].split()[0]
+
+    *channels, total = command("connection", "channels", connection_id)[1].splitlines()
+    bca = next(line for line in channels if line.startswith("ID_BCA "))
+    assert re.split(" {2,}", bca) == ["ID_BCA", "BCA", "IDR", "10,000.00 to 50,000,000,000.00 by 1.00", "Bca"]
+    gcash = next(line for line in channels if line.startswith("PH_GCASH "))
+    assert re.split(" {2,}", gcash)[1:4] == ["PH_GCASH", "PHP", "1.00 to 500,000.00 by 0.01"]
+    assert total == f"{len(channels)} channels, 0 of them not in our table"
+
+    control("PATCH", "xendit/settings", {"extraChannels": ["ID_NEW"]})
+    status, out, _ = command("connection", "channels", connection_id)
+    assert status == 0
+    assert re.search("^ID_NEW +NOT IN OUR TABLE +IDR", out, re.MULTILINE)
+    assert "1 of them not in our table" in out
+
+    fault = {"operation": "list_channels", "kind": "status", "params": {"status": 401}, "times": None}
+    control("POST", "xendit/faults", fault)
+    status, out, err = command("connection", "channels", connection_id)
+    assert (status, out) == (1, "")
+    assert "HTTP 401 instead of what was asked for (INVALID_API_KEY" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_channels_of_a_provider_that_lists_none_and_of_nobody(command):
+    account_id = command("account", "create", "PT Contoh", "--currency", "IDR")[1].strip()
+    connection_id = command("connection", "create", account_id, "manual")[1].split()[0]
+    status, out, err = command("connection", "channels", connection_id)
+    assert (status, out, err.splitlines()) == (
+        1, "", ["payout-gateway: not offered: manual connections have no list of banks"],
+    )  # fmt: skip
+    status, _, err = command("connection", "channels", "conn_0123456789abcdef0123456789abcdef")
+    assert (status, "there is no connection" in err) == (1, True)
 
 
 # --- refusing to start

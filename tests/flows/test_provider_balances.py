@@ -43,3 +43,17 @@ async def test_mollie_shows_its_balance_only_to_those_who_may_read_it(world, sho
     await world.gateways[0].balance_reader.round()
     amounts = [balance["amount"] for balance in await shown(shop, "mollie")]
     assert amounts == ([100_000_000_00 - 250_00] if allowed else [])
+
+
+async def test_xendit_is_asked_in_the_currency_of_its_key(world):
+    gateway = await world.start_gateway()
+    shop = await world.merchant(providers=("xendit",))
+    made = await shop.pay(provider="xendit", **BANK)
+    await shop.until(made["id"], "paid")
+    await gateway.pool.execute("update connection set balance_read_at = null")  # the loop may have read it before the payout
+    await gateway.balance_reader.round()
+    [balance] = await shown(shop, "xendit")
+    assert (balance["currency"], balance["amount"]) == ("IDR", (10**12 - 150_000) * 100)
+    await gateway._measure_once()
+    sample = gateway.metrics.registry.get_sample_value("gateway_provider_balance", {"provider": "xendit", "currency": "IDR"})
+    assert sample == 10**12 - 150_000

@@ -35,6 +35,7 @@ FAST = {
     "plexy": {"processingAfterMs": 5, "settledAfterMs": 20},
     "mollie": {"businessDay": 40},
     "pivot": {"doneAfterMs": 20},
+    "xendit": {"requestedAfterMs": 5, "succeededAfterMs": 20},
 }
 
 
@@ -208,6 +209,13 @@ class World:
             secrets = {
                 "client_id": made["merchantId"], "client_secret": made["merchantSecret"], "callback_key": f"cb{unique}",
             }  # fmt: skip
+        elif provider == "xendit":
+            made = await self.control("POST", provider, "merchants", {
+                "webhookUrl": hook, "callbackToken": f"cb{unique}", "balance": 10**12, "currency": "IDR",
+            })  # fmt: skip
+            settings["currency"] = "IDR"
+            secrets = {"api_key": made["apiKey"], "callback_token": f"cb{unique}"}
+            currencies = ["IDR"]
         else:
             settings = {}
         return await create_connection(

@@ -9,7 +9,7 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -26,6 +26,7 @@ from schemas.checks import Verdict
 from schemas.contract import CancelRule, Proof
 from schemas.destination import BankAccount
 from schemas.failure import FailureCode
+from schemas.listing import Listing
 from schemas.money import CURRENCY_EXPONENT
 from schemas.notice import Fact
 from schemas.order import CardToken, Lookup, Order, OwnBalance
@@ -36,6 +37,7 @@ from tests.providers.scripted import Answering, Reply, Scripted
 
 SUBMISSION_KEY = "0123456789abcdef0123456789abcdef"
 SENT_AT = datetime(2026, 1, 1, 9, 0, 0, tzinfo=UTC)
+EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 ACCOUNT_NUMBER = "888801000157508"
 HOLDER = "Siti Rahmawati"
@@ -112,6 +114,10 @@ class ConnectorContract:
         )
         if contract.descriptor_pattern is not None:
             re.compile(contract.descriptor_pattern)
+        assert set(contract.bank_codes) <= set(contract.amounts), f"{place}: `bank_codes` of a currency that it does not pay"
+        for known in contract.bank_codes.values():
+            assert known.listed or known.pattern, f"{place}: `bank_codes` that no bank has; leave the currency out to take any"
+            re.compile(known.pattern or "")
 
     # --- reports
 
@@ -147,6 +153,13 @@ class ConnectorContract:
         shown = await self.connector(transport).balance()
         assert isinstance(shown, Unclear), "nobody was there to ask"
         assert shown.reason.startswith("not offered") == (not self.provider.contract.reads_balance)
+
+    async def test_lists_channels_and_payouts_only_where_the_contract_says_so(self, transport: Transport) -> None:
+        contract, connector = self.provider.contract, self.connector(transport)
+        channels, listing = await connector.channels(), await connector.listed(*EVER)
+        for offered, shown in ((contract.lists_channels, channels), (contract.lists_payouts, listing)):
+            assert isinstance(shown, Unclear), "nobody was there to ask"
+            assert shown.reason.startswith("not offered") == (not offered)
 
     def script_accept(self, server: Scripted) -> None:
         """Nothing to script where nobody is called."""
@@ -545,6 +558,60 @@ class NetworkContract(ConnectorContract):
         """What the provider answers about a payout that it never had."""
         return Reply(404, {"message": "not found"})
 
+    # --- the provider's own list
+
+    def payouts_of(self, *orders: Order, created_at: datetime = SENT_AT) -> Answering:
+        """The provider's whole list: these orders, as it shows them, made at that time."""
+        raise NotImplementedError
+
+    async def listed(
+        self, server: Scripted, transport: Transport, answer: Answering, window: tuple[datetime, datetime] = EVER
+    ) -> Listing | Unclear:
+        self.prepare(server)
+        server.on("GET", ".*", answer)
+        return await self.connector(transport, server.base_url).listed(*window)
+
+    async def test_what_was_sent_is_listed(self, server: Scripted, transport: Transport) -> None:
+        if not self.provider.contract.lists_payouts:
+            return
+        order = self.order()
+        (sent,) = await self.submit(server, transport, self.accepting(), [order])
+        listing = await self.listed(server, transport, self.payouts_of(order))
+        assert isinstance(listing, Listing)
+        assert (listing.complete, listing.reason) == (True, "")
+        (row,) = listing.rows
+        assert (row.amount_minor, row.currency, row.created_at) == (order.amount_minor, order.currency, SENT_AT)
+        assert row.provider_ref == sent.provider_ref
+        assert row.key in {None, order.key}
+        assert row.attempt_id in {None, order.attempt_id}
+        assert isinstance(row.progress, Progress)
+        assert row.words.status
+
+    async def test_the_list_is_cut_at_both_ends_which_belong_to_it(self, server: Scripted, transport: Transport) -> None:
+        if not self.provider.contract.lists_payouts:
+            return
+        answer, second = self.payouts_of(self.order()), timedelta(seconds=1)
+        for window, wanted in (
+            ((SENT_AT, SENT_AT), 1),
+            ((SENT_AT + second, SENT_AT + 2 * second), 0),
+            ((SENT_AT - 2 * second, SENT_AT - second), 0),
+        ):
+            listing = await self.listed(server, transport, answer, window)
+            assert isinstance(listing, Listing)
+            assert (len(listing.rows), listing.complete) == (wanted, True), window
+
+    async def test_a_list_that_is_empty(self, server: Scripted, transport: Transport) -> None:
+        if self.provider.contract.lists_payouts:
+            assert await self.listed(server, transport, self.payouts_of()) == Listing((), complete=True)
+
+    @pytest.mark.parametrize("fault", [*UNREADABLE, "http-400", "http-401", "http-403", "http-404", "http-429"])
+    async def test_a_list_that_failed_is_unclear_and_never_empty(
+        self, fault: str, server: Scripted, transport: Transport
+    ) -> None:
+        if self.provider.contract.lists_payouts:
+            answer = self.UNREADABLE.get(fault) or Reply(int(fault.removeprefix("http-")), {"message": "?"})
+            assert isinstance(await self.listed(server, transport, answer), Unclear)
+
     # --- secrets
 
     @pytest.mark.parametrize("status", [200, 400, 401, 404, 422, 429, 500])
@@ -554,4 +621,6 @@ class NetworkContract(ConnectorContract):
         caplog.set_level("DEBUG")
         reports = await self.submit(server, transport, scripted.echoing(status))
         reports.append(await self.find(server, transport, scripted.echoing(status)))
+        connector = self.connector(transport, server.base_url)
+        reports += [await connector.balance(), await connector.channels(), await connector.listed(*EVER)]
         assert self.leaks(repr(reports) + caplog.text + repr(heard)) == []

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -23,13 +23,14 @@ from providers.mollie.tables import TABLES
 from providers.transport import Transport
 from schemas.checks import ProviderBalance
 from schemas.failure import FailureCode
+from schemas.listing import Listing
 from schemas.money import to_decimal_text, to_minor
 from schemas.notice import AboutPayout, PayoutFact
 from schemas.order import Lookup, Order, OwnBalance
 from schemas.report import NotFound, NotSent, Progress, RefusalCause, Refused, Taken, Unclear
 from tests.providers import scripted
 from tests.providers.conftest import Heard
-from tests.providers.contract_suite import SENT_AT, SUBMISSION_KEY, NetworkContract, headers_of, lookup_of
+from tests.providers.contract_suite import EVER, SENT_AT, SUBMISSION_KEY, NetworkContract, headers_of, lookup_of
 from tests.providers.scripted import Answering, Reply, Scripted
 
 HAL = {"Content-Type": "application/hal+json"}
@@ -149,6 +150,19 @@ class TestMollie(NetworkContract):
 
     def absent(self) -> Answering:
         return page(payout(id="payout_other", description="somebody else's"))
+
+    def payouts_of(self, *orders: Order, created_at: datetime = SENT_AT) -> Answering:
+        return page(
+            *(
+                payout(
+                    id=PAYOUT if number == 0 else f"payout_{number}",
+                    amount={"currency": order.currency, "value": to_decimal_text(order.amount_minor, order.currency)},
+                    description=order.attempt_id,
+                    createdAt=created_at.isoformat(),
+                )
+                for number, order in enumerate(orders)
+            )
+        )
 
     def good_notice(self) -> tuple[CIMultiDictProxy[str], bytes] | None:
         body = event(entity=payout("completed"))
@@ -388,6 +402,103 @@ class TestMollie(NetworkContract):
     def test_dates_and_links_of_any_shape(self, value: Any) -> None:
         assert (_made({"createdAt": value}) >= SENT_AT) in {True, False}
         _next_start({"_links": {"next": {"href": value}}})
+
+    # --- the list for a comparison
+
+    async def listing(self, server: Scripted, transport: Transport, *pages: Answering, since: Any = EVER[0]) -> Any:
+        server.on("GET", r"/v2/payouts\?.*", *pages)
+        return await self.connector(transport, server.base_url).listed(since, EVER[1])
+
+    async def test_the_list_shows_what_others_made(self, server: Scripted, transport: Transport) -> None:
+        """By Mollie's schedule or in its dashboard: without a reference of ours, and as exact as any other."""
+        ours = payout("initiated", description=f"Thank you pa_{1:032x}", createdAt="2026-01-01T10:00:01+01:00")
+        theirs = payout("completed", id="payout_2", description="Settlement pa_2", amount={"currency": "EUR", "value": "7.01"})
+        mute = payout("failed", id="payout_3", description="", amount=None)
+        listing = await self.listing(server, transport, page(ours, theirs, mute))
+        assert isinstance(listing, Listing)
+        assert listing.complete
+        first, second, third = listing.rows
+        assert (first.attempt_id, first.key, first.progress) == (f"pa_{1:032x}", None, Progress.IN_TRANSIT)
+        assert first.created_at == datetime(2026, 1, 1, 9, 0, 1, tzinfo=UTC)
+        assert (second.provider_ref, second.attempt_id, second.amount_minor) == ("payout_2", None, 7_01)
+        assert (third.amount_minor, third.currency, third.progress) == (None, None, Progress.FAILED)
+        assert [seen.path + seen.query for seen in server.seen] == [f"/v2/payouts?balanceId={BALANCE}&limit=50&sort=desc"]
+
+    async def test_the_list_is_read_until_it_is_old_enough(self, server: Scripted, transport: Transport) -> None:
+        """One at the very moment belongs to it; a payout that two pages show is one payout."""
+        at = [payout(id=f"payout_{n}", createdAt=f"2026-01-01T0{n}:00:00+00:00") for n in range(9)]
+        following = {"href": "https://elsewhere.invalid/v2/payouts?from=payout_6"}
+        pages = (page(*at[8:5:-1], following=following), page(*at[6:3:-1], following=following), page(*at[4:2:-1]))
+        since = datetime(2026, 1, 1, 5, tzinfo=UTC)
+        listing = await self.listing(server, transport, *pages, since=since)
+        assert [row.provider_ref for row in listing.rows] == ["payout_8", "payout_7", "payout_6", "payout_5"]
+        assert (listing.complete, len(server.seen)) == (True, 2)
+        assert server.seen[1].query.endswith("&from=payout_6")
+
+    async def test_an_endless_list_is_not_complete(self, server: Scripted, transport: Transport) -> None:
+        listing = await self.listing(server, transport, page(payout(), following={"href": "/?from=payout_1"}))
+        assert (len(listing.rows), listing.complete, listing.reason) == (1, False, "the list goes on after 10 pages")
+        assert len(server.seen) == 10
+
+    @pytest.mark.parametrize("broken", [hal(500, {}), scripted.half_answer, hal(200, {}), Reply(200, b"<html>", {})])
+    async def test_a_later_page_that_fails_leaves_the_rest(
+        self, broken: Answering, server: Scripted, transport: Transport
+    ) -> None:
+        listing = await self.listing(server, transport, page(payout(), following={"href": "/?from=payout_1"}), broken)
+        assert ([row.provider_ref for row in listing.rows], listing.complete) == ([PAYOUT], False)
+        assert listing.reason.startswith("page 2: ")
+
+    @pytest.mark.parametrize("following", ["later", {"href": "/v2/payouts"}, {"href": "http://["}, 7])
+    async def test_a_list_whose_next_link_cannot_be_read(self, following: Any, server: Scripted, transport: Transport) -> None:
+        listing = await self.listing(server, transport, page(payout(), following=following))
+        assert (len(listing.rows), listing.complete) == (1, False)
+
+    async def test_an_unreadable_row_is_a_gap(self, server: Scripted, transport: Transport) -> None:
+        listing = await self.listing(server, transport, page(payout(), payout(id="../x")))
+        assert (len(listing.rows), listing.complete, listing.reason) == (
+            1, False, "a payout in the list has no readable id",
+        )  # fmt: skip
+
+    async def test_a_listed_payout_whose_status_or_date_nobody_knows(
+        self, server: Scripted, transport: Transport, heard: Heard
+    ) -> None:
+        """It is there all the same, in every window."""
+        listing = await self.listing(server, transport, page(payout("teleported", createdAt="yesterday")), since=SENT_AT)
+        (row,) = listing.rows
+        assert (row.progress, row.created_at, row.amount_minor, row.words.status) == (None, None, 10_00, "teleported")
+        assert [word for _, _, word in heard.words] == ["teleported"]
+
+    async def test_another_balance_is_not_ours_to_list(self, server: Scripted, transport: Transport) -> None:
+        listing = await self.listing(server, transport, page(payout(balanceId="bal_other"), payout(id="payout_2")))
+        assert ([row.provider_ref for row in listing.rows], listing.complete) == (["payout_2"], True)
+
+    async def test_listed_without_descriptions(self, server: Scripted, transport: Transport) -> None:
+        """Each is read by itself, but for those that are too old to matter; what cannot be read may be ours."""
+        rows = [payout(id=f"payout_{n}") for n in range(4)]
+        for row in rows:
+            del row["description"]
+        rows[3]["createdAt"] = "2025-01-01T09:00:00+00:00"
+        server.on("GET", "/v2/payouts/payout_0", hal(200, payout("completed", id="payout_0")))
+        server.on("GET", "/v2/payouts/payout_1", hal(200, payout(id="payout_1", description=None)))
+        server.on("GET", "/v2/payouts/payout_2", hal(200, payout(id="payout_2", description="x")))
+        listing = await self.listing(server, transport, page(*rows), since=SENT_AT)
+        assert [(row.attempt_id, row.progress) for row in listing.rows] == [
+            (f"pa_{1:032x}", Progress.PAID),
+            (None, Progress.PENDING),
+            (None, Progress.PENDING),
+        ]
+        assert (listing.complete, len(server.seen)) == (True, 4)
+        for answer in (hal(500, {}), hal(200, payout(id="payout_other"))):
+            server.on("GET", "/v2/payouts/payout_2", answer)
+            listing = await self.listing(server, transport, page(*rows), since=SENT_AT)
+            assert (len(listing.rows), listing.complete) == (3, False)
+
+    async def test_too_many_listed_without_a_description(self, server: Scripted, transport: Transport) -> None:
+        server.on("GET", "/v2/payouts/payout_.*", refusal(404, None))
+        rows = [payout(id=f"payout_{n}", description=None) for n in range(25)]
+        listing = await self.listing(server, transport, page(*rows))
+        assert (len(listing.rows), listing.complete) == (25, False)
+        assert len(server.calls("GET", "/v2/payouts/payout_.*")) == 20
 
     async def test_an_id_they_gave_us_is_never_simply_absent(self, server: Scripted, transport: Transport) -> None:
         """A 404 here means other credentials or the other mode."""

@@ -5,6 +5,7 @@ Each test works in a copy of the project: nothing is ever written into the check
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,13 +30,16 @@ SAID_BY_THE_SUITE = (
     "`status_words` of this test is empty",
     "README.md of the provider: say what was taken from where",
     "providers/sandbox/server.py: import the sandbox of this provider",
+    "tests/sandboxes/desks.py: import the desk of this provider",
 )
 # A small provider that was made up: what a newcomer writes over the unfinished places.
 FILLED_IN = {
     "contract": "providers/acme/contract.py",
     "tables": "providers/acme/tables.py",
     "connector": "providers/acme/connector.py",
+    "facts": "providers/acme/sandbox/facts.py",
     "operations": "providers/acme/sandbox/operations.py",
+    "desk": "tests/sandboxes/desk_acme.py",
     "test": SUITE,
 }
 LINES = (
@@ -48,7 +52,12 @@ LINES = (
         "\nfrom providers.acme.sandbox import AcmeSandbox\nfrom providers.mollie",
     ),
     ("providers/sandbox/server.py", "type[Sandbox[Any]]] = {\n", 'type[Sandbox[Any]]] = {\n    "acme": AcmeSandbox,\n'),
+    ("tests/sandboxes/desks.py", "import Desk\n", "import Desk\nfrom tests.sandboxes.desk_acme import AcmeDesk\n"),
+    ("tests/sandboxes/desks.py", "type[Desk]] = {\n", 'type[Desk]] = {\n    "acme": AcmeDesk,\n'),
 )
+# What every sandbox is put through that has a desk.
+ACME_SCENARIOS = 22
+PLAYED = ("scenarios", "answer_faults", "webhook_faults", "repeats", "rate_limits", "seed", "faults")
 
 
 @pytest.fixture
@@ -89,9 +98,9 @@ def test_a_new_provider_is_clean_code_and_fails_with_help(checkout):
     assert run(checkout, "gateway.cli", "provider", "new", LONGEST, "--into", str(checkout))[0] == 0
 
     for name in (NAME, LONGEST):
-        folder, suite = f"providers/{name}", f"tests/providers/test_{name}.py"
-        assert run(checkout, "ruff", "check", "--no-cache", folder, suite) == (0, "All checks passed!\n")
-        status, said = run(checkout, "ruff", "format", "--check", "--no-cache", folder, suite)
+        made = (f"providers/{name}", f"tests/providers/test_{name}.py", f"tests/sandboxes/desk_{name}.py")
+        assert run(checkout, "ruff", "check", "--no-cache", *made) == (0, "All checks passed!\n")
+        status, said = run(checkout, "ruff", "format", "--check", "--no-cache", *made)
         assert status == 0, said
     status, said = run(checkout, "mypy", "-p", f"providers.{NAME}", "-p", f"providers.{LONGEST}")
     assert status == 0, said
@@ -104,8 +113,9 @@ def test_a_new_provider_is_clean_code_and_fails_with_help(checkout):
     assert all(sentence in said for sentence in sentences(checkout / SUITE) if "`found`" not in sentence)
 
 
-def test_filled_in_it_keeps_the_whole_contract(checkout):
-    """The classification that the template brings along is right: with a provider's own facts in it, all is green."""
+@pytest.fixture
+def acme(checkout):
+    """A checkout with the provider written and registered."""
     assert run(checkout, "gateway.cli", "provider", "new", NAME)[0] == 0
     for name, place in FILLED_IN.items():
         fill_in(checkout / place, ROOT / "tests/providers/filled_in" / f"{name}.py.txt")
@@ -113,10 +123,25 @@ def test_filled_in_it_keeps_the_whole_contract(checkout):
         text = (checkout / place).read_text()
         assert text.count(old) == 1, (place, old)
         (checkout / place).write_text(text.replace(old, new))
+    return checkout
+
+
+def test_filled_in_it_keeps_the_whole_contract(acme):
+    """The classification that the template brings along is right: with a provider's own facts in it, all is green."""
     shape = ("tests/unit/test_architecture.py", "tests/sandboxes/test_independence.py")
-    status, said = run(checkout, "pytest", SUITE, *shape, "-p", "no:xdist", "--tb=short")
+    status, said = run(acme, "pytest", SUITE, *shape, "-p", "no:xdist", "--tb=short")
     assert status == 0, said
     assert " failed" not in said
+
+
+def test_filled_in_its_sandbox_plays_every_scenario_and_fault(acme):
+    """What the template's sandbox brings along is right: four courses and one desk, and the machinery does the rest."""
+    played = [f"tests/sandboxes/test_{name}.py" for name in PLAYED]
+    status, said = run(acme, "pytest", *played, "-k", "acme or seed", "-p", "no:xdist", "--tb=short", "-rp")
+    assert status == 0, said
+    ran = re.findall(r"^PASSED \S*::(.+)$", said, re.MULTILINE)
+    assert sum("test_a_scenario_chosen_by_the_amount[" in name for name in ran) == ACME_SCENARIOS
+    assert len(ran) > 80
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,13 +22,22 @@ from providers.plexy.settings import CARD_FIELDS, PlexySecrets, PlexySettings
 from providers.plexy.tables import TABLES
 from providers.transport import Transport
 from schemas.failure import FailureCode
+from schemas.listing import Listing
 from schemas.notice import AboutPayout, CardSavedFact, PayoutFact
 from schemas.order import CardToken, Lookup, Order
 from schemas.report import NotSent, Progress, RefusalCause, Refused, Taken, Unclear
 from schemas.strict_json import load
 from tests.providers import scripted
 from tests.providers.conftest import Heard
-from tests.providers.contract_suite import CARD_TOKEN, SUBMISSION_KEY, NetworkContract, headers_of, lookup_of
+from tests.providers.contract_suite import (
+    CARD_TOKEN,
+    EVER,
+    SENT_AT,
+    SUBMISSION_KEY,
+    NetworkContract,
+    headers_of,
+    lookup_of,
+)
 from tests.providers.scripted import Answering, Reply, Scripted
 
 TRANSACTION = "00000000-0000-7000-8000-000000000001"
@@ -53,6 +63,22 @@ def transaction(status: Any = "settled", **changes: Any) -> dict[str, Any]:
         "type": "unknown",
         "retrievalReferenceNumber": "000000000001",
     } | changes
+
+
+def row(provider_ref: Any, amount: Any = 100, status: Any = "settled", **changes: Any) -> dict[str, Any]:
+    """A row of the list, as section 3 shows it."""
+    return {
+        "transactionId": provider_ref,
+        "amount": amount,
+        "createdAt": "2026-01-01T09:00:00.000000Z",
+        "rrn": "000000000001",
+        "status": status,
+        "orderReference": None,
+    } | changes
+
+
+def rows_of(*rows: Any, page: int = 1, size: Any = 50, total: Any = None) -> Reply:
+    return Reply(200, {"data": list(rows), "page": page, "size": size, "total": len(rows) if total is None else total})
 
 
 def notice(data: Any, name: Any = "transaction.settled") -> bytes:
@@ -115,6 +141,13 @@ class TestPlexy(NetworkContract):
     def found(self, word: Any, **wrong: Any) -> Answering:
         amount = wrong.get("amount_minor", 100_00)
         return Reply(200, transaction(word, id=wrong.get("reference", TRANSACTION), amount=amount // 100))
+
+    def payouts_of(self, *orders: Order, created_at: datetime = SENT_AT) -> Answering:
+        rows = [
+            row(TRANSACTION if number == 0 else f"t{number}", order.amount_minor // 100, createdAt=created_at.isoformat())
+            for number, order in enumerate(orders)
+        ]
+        return rows_of(*rows)
 
     def good_notice(self) -> tuple[CIMultiDictProxy[str], bytes] | None:
         return headers_of(("Authorization", f"Bearer {WEBHOOK_TOKEN}")), notice(transaction())
@@ -239,10 +272,186 @@ class TestPlexy(NetworkContract):
 
     # --- find
 
-    async def test_only_by_their_id(self, server: Scripted, transport: Transport) -> None:
-        (report,) = await self.connector(transport, server.base_url).find([lookup_of(self.order())])
+    async def test_by_their_id_no_list_is_read(self, server: Scripted, transport: Transport) -> None:
+        server.on("GET", f"/v1/transactions/{TRANSACTION}", self.found("settled"))
+        (report,) = await self.connector(transport, server.base_url).find([self.known()])
+        assert isinstance(report, Taken)
+        assert len(server.seen) == 1
+
+    # --- find in the list, when their id is unknown
+
+    async def find_in_list(self, server: Scripted, transport: Transport, *pages: Answering, **changes: Any) -> Any:
+        server.on("GET", r"/v1/transactions\?.*", *pages)
+        (report,) = await self.connector(transport, server.base_url).find([lookup_of(self.order(), **changes)])
+        return report
+
+    @pytest.mark.parametrize("field", ["orderReference", "merchantReference"])
+    async def test_found_by_our_reference(self, field: str, server: Scripted, transport: Transport) -> None:
+        """X-8: where it stands in the list, whoever answered the send. The read by its id says more."""
+        server.on("GET", f"/v1/transactions/{TRANSACTION}", Reply(200, transaction("rejected", error_code="51")))
+        ours = row(TRANSACTION, status="rejected") | {field: self.order().attempt_id}
+        report = await self.find_in_list(server, transport, rows_of(row("t2"), ours))
+        assert isinstance(report, Taken)
+        assert (report.progress, report.provider_ref, report.amount_minor) == (Progress.FAILED, TRANSACTION, 100_00)
+        assert report.failure_code is FailureCode.INSUFFICIENT_PROVIDER_FUNDS
+        assert [seen.path + seen.query for seen in server.seen] == [
+            "/v1/transactions?page=1&size=50",
+            f"/v1/transactions/{TRANSACTION}",
+        ]
+
+    @pytest.mark.parametrize(
+        ("status", "progress", "failure_code"),
+        [
+            ("settled", Progress.PAID, None),
+            ("TRANSACTION_STATUS_REJECTED", Progress.FAILED, FailureCode.UNEXPLAINED),
+            ("failed", Progress.FAILED_UNPROVEN, FailureCode.UNEXPLAINED),
+        ],
+    )
+    async def test_found_in_the_list_alone(
+        self, status: str, progress: Progress, failure_code: Any, server: Scripted, transport: Transport
+    ) -> None:
+        """X-2: that the single read knows payouts is an assumption."""
+        server.on("GET", f"/v1/transactions/{TRANSACTION}", error(404, 4))
+        ours = row(TRANSACTION, 250.5, status, orderReference=self.order().attempt_id)
+        report = await self.find_in_list(server, transport, rows_of(ours))
+        assert isinstance(report, Taken)
+        assert (report.progress, report.provider_ref, report.failure_code) == (progress, TRANSACTION, failure_code)
+        assert (report.amount_minor, report.currency) == (250_50, "KZT"), "told as it is; the gateway compares"
+
+    async def test_found_with_a_word_that_nobody_knows(self, server: Scripted, transport: Transport) -> None:
+        server.on("GET", f"/v1/transactions/{TRANSACTION}", error(404, 4))
+        ours = row(TRANSACTION, status="charged", orderReference=self.order().attempt_id)
+        report = await self.find_in_list(server, transport, rows_of(ours))
         assert isinstance(report, Unclear)
-        assert server.seen == []
+        assert report.provider_ref == TRANSACTION, "their id must not get lost"
+
+    async def test_twice_in_the_list_is_for_a_person(self, server: Scripted, transport: Transport) -> None:
+        """X-8: Plexy removes no doubles."""
+        ours = [row(ref, orderReference=self.order().attempt_id) for ref in (TRANSACTION, "t2")]
+        report = await self.find_in_list(server, transport, rows_of(*ours))
+        assert isinstance(report, Unclear)
+        assert "more than one" in report.reason
+        assert report.provider_ref is None
+
+    async def test_absence_is_never_believed(self, server: Scripted, transport: Transport) -> None:
+        others = [row("t1", 99), row("t2", orderReference="order 17"), row("t3", orderReference=f"pa_{2:032x}")]
+        for rows in ([], [others[0]], [others[2]]):
+            report = await self.find_in_list(server, transport, rows_of(*rows))
+            assert isinstance(report, Unclear)
+            assert "proves nothing" in report.reason
+            assert report.provider_ref is None
+
+    async def test_amount_and_time_only_help_a_person(self, server: Scripted, transport: Transport) -> None:
+        """The next payout of the same amount could be anybody's."""
+        minute = timedelta(minutes=1)
+        times = {"early": -6, "near": -4, "late": 59, "later": 61}
+        rows = [row(name, createdAt=(SENT_AT + n * minute).isoformat()) for name, n in times.items()]
+        rows += [row("undated", createdAt=None), row("dear", 101), row("another", orderReference=f"pa_{2:032x}")]
+        report = await self.find_in_list(server, transport, rows_of(*rows))
+        assert isinstance(report, Unclear)
+        assert "its list has 3 with this amount at about that time (near, late, undated)" in report.reason
+        assert report.provider_ref is None
+        report = await self.find_in_list(server, transport, rows_of(*(row(f"t{n}") for n in range(5))))
+        assert "has 5 with this amount at about that time (t0, t1, t2, ...)" in report.reason
+
+    async def test_one_reading_for_all_that_are_lost(self, server: Scripted, transport: Transport) -> None:
+        server.on("GET", f"/v1/transactions/{TRANSACTION}", self.found("settled"))
+        orders = [self.order(n) for n in (1, 2, 3)]
+        server.on("GET", r"/v1/transactions\?.*", rows_of(row(TRANSACTION, orderReference=orders[2].attempt_id)))
+        lookups = [*map(lookup_of, orders), self.known()]
+        reports = await self.connector(transport, server.base_url).find(lookups)
+        assert [type(report) for report in reports] == [Unclear, Unclear, Taken, Taken]
+        assert len(server.calls("GET", r"/v1/transactions\?.*")) == 1
+
+    # --- the list for a comparison
+
+    async def listing(self, server: Scripted, transport: Transport, *pages: Answering, **settings: Any) -> Any:
+        server.on("GET", r"/v1/transactions\?.*", *pages)
+        settings = {"base_url": server.base_url} | settings
+        connector = self.provider.connect(PlexySettings(**settings), self.secrets(), transport)
+        return await connector.listed(SENT_AT, EVER[1])
+
+    async def test_all_pages_in_any_order(self, server: Scripted, transport: Transport) -> None:
+        """An old row in front says nothing about those behind it."""
+        old = "2025-01-01T00:00:00Z"
+        pages = (
+            rows_of(row("t1", createdAt=old), row("t2", createdAt=old), page=1, size=2, total=5),
+            rows_of(row("t3"), row("t4", createdAt=None), page=2, size=2, total=5),
+            rows_of(row("t5"), page=3, size=2, total=5),
+        )
+        listing = await self.listing(server, transport, *pages)
+        assert isinstance(listing, Listing)
+        assert ([one.provider_ref for one in listing.rows], listing.complete) == (["t3", "t4", "t5"], True)
+        assert listing.rows[0].created_at == datetime(2026, 1, 1, 9, tzinfo=UTC)
+        assert [seen.query for seen in server.seen] == [f"?page={n}&size=50" for n in (1, 2, 3)]
+
+    async def test_a_row_that_moved_while_we_read(self, server: Scripted, transport: Transport) -> None:
+        """It went from the second page to the first, which had been read: one is seen twice and one not at all."""
+        pages = (
+            rows_of(row("t1"), row("t2"), page=1, size=2, total=4),
+            rows_of(row("t2"), row("t3"), page=2, size=2, total=4),
+        )
+        listing = await self.listing(server, transport, *pages)
+        assert ([one.provider_ref for one in listing.rows], listing.complete) == (["t1", "t2", "t3"], False)
+        assert listing.reason == "the list says that it has 4 rows, and 3 were seen"
+
+    async def test_a_long_list_is_not_complete(self, server: Scripted, transport: Transport) -> None:
+        listing = await self.listing(server, transport, rows_of(row("t1"), total=10_000))
+        assert (len(listing.rows), listing.complete, listing.reason) == (1, False, "the list goes on after 20 pages")
+        assert len(server.seen) == 20
+
+    async def test_a_page_that_is_empty_too_early(self, server: Scripted, transport: Transport) -> None:
+        listing = await self.listing(server, transport, rows_of(row("t1"), size=1, total=3), rows_of(total=3))
+        assert (len(listing.rows), listing.complete, len(server.seen)) == (1, False, 2)
+
+    @pytest.mark.parametrize("broken", [error(500, 2), scripted.half_answer, Reply(200, {}), Reply(200, {"data": []})])
+    async def test_a_later_page_that_fails_leaves_the_rest(
+        self, broken: Answering, server: Scripted, transport: Transport
+    ) -> None:
+        listing = await self.listing(server, transport, rows_of(row("t1"), size=1, total=3), broken)
+        assert ([one.provider_ref for one in listing.rows], listing.complete) == (["t1"], False)
+        assert listing.reason.startswith("page 2: ")
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"data": [], "page": 1, "size": 50},
+            {"data": [], "total": "0"},
+            {"data": [], "total": True},
+            {"data": [], "total": -1},
+            {"data": {}, "total": 0},
+            {"data": None, "total": 0},
+        ],
+    )
+    async def test_a_list_that_does_not_say_how_long_it_is(
+        self, body: dict[str, Any], server: Scripted, transport: Transport
+    ) -> None:
+        assert isinstance(await self.listing(server, transport, Reply(200, body)), Unclear)
+
+    @pytest.mark.parametrize("broken", [7, None, [], {}, row("../x"), row(None), row({"x": 1})])
+    async def test_an_unreadable_row_is_a_gap(self, broken: Any, server: Scripted, transport: Transport) -> None:
+        listing = await self.listing(server, transport, rows_of(row("t1"), broken))
+        assert (len(listing.rows), listing.complete) == (1, False)
+        assert "a transaction in the list has no readable id" in listing.reason
+
+    async def test_payments_stand_in_the_list_too(self, server: Scripted, transport: Transport, heard: Heard) -> None:
+        """Nothing in a row says which it is. A payment's word is no news; one that nobody knows is."""
+        words = ["TRANSACTION_STATUS_CHARGED", "charged", "Authed", "teleported", "TRANSACTION_STATUS_SETTLED"]
+        listing = await self.listing(server, transport, rows_of(*(row(f"t{n}", 1, word) for n, word in enumerate(words))))
+        assert [one.progress for one in listing.rows] == [None, None, None, None, Progress.PAID]
+        assert [one.words.status for one in listing.rows] == words
+        assert [word for _, _, word in heard.words] == ["teleported"]
+
+    @pytest.mark.parametrize(("scale", "amount_minor"), [(0, 100_50), (2, None)])
+    async def test_the_list_has_its_own_unit(
+        self, scale: int, amount_minor: int | None, server: Scripted, transport: Transport
+    ) -> None:
+        """Section 4.2: it was seen in whole tenge, whatever payouts turn out to be in."""
+        listing = await self.listing(
+            server, transport, rows_of(row("t1", 100.5)), amount_scale=2, list_amount_scale=scale, path_list="/v1/transactions"
+        )
+        (one,) = listing.rows
+        assert (one.amount_minor, one.currency) == (amount_minor, None if amount_minor is None else "KZT")
 
     async def test_the_path_is_a_setting(self, server: Scripted, transport: Transport) -> None:
         """X-2."""
@@ -419,6 +628,8 @@ class TestPlexy(NetworkContract):
         [
             {"path_get": "v1/x"},
             {"path_get": "/v1/../x"},
+            {"path_list": "/v1/transactions?x=1"},
+            {"list_amount_scale": 1},
             {"amount_scale": 1},
             {"payout_fields": ["note"]},
             {"id_paths": ["a b"]},

@@ -18,11 +18,12 @@ from providers import xendit
 from providers.base import ProviderModel, UnreadableNoticeError
 from providers.pivot.channels import CHANNEL_CODES
 from providers.transport import Transport
-from providers.xendit.channels import INDONESIA, channel_code
+from providers.xendit.channels import INDONESIA, bank_code_of, channel_code
 from providers.xendit.orders import body_of
 from providers.xendit.reading import Reader
 from providers.xendit.settings import XenditSecrets, XenditSettings
 from providers.xendit.tables import ERROR_CODE, FAILURE_CODE, PAYOUT_STATUS, TABLES
+from schemas.checks import Channel, ProviderBalance
 from schemas.failure import FailureCode
 from schemas.money import MAX_AMOUNT_MINOR, to_decimal_text, to_minor
 from schemas.notice import AboutKey, AboutPayout, PayoutFact
@@ -329,14 +330,120 @@ class TestXendit(NetworkContract):
     )
     def test_channels(self, bank_code: str | None, currency: str, channel: str | None) -> None:
         assert channel_code(bank_code, currency) == channel
-        if channel is not None:
-            assert bank_code in self.provider.contract.bank_codes
+        known = self.provider.contract.bank_codes.get(currency)
+        routed = known is not None and bank_code is not None and known.takes(bank_code)
+        assert routed == (channel is not None), "what is routed here is what can be written"
 
-    def test_what_the_contract_takes(self) -> None:
-        bank_codes = self.provider.contract.bank_codes
-        assert sorted(bank_codes) == sorted(INDONESIA)
-        assert "PH_GCASH" in bank_codes
-        assert not any(code in bank_codes for code in ("ID_BCA", "MOON", "GCASH", "SG_DBS", "", None, 7))
+    @pytest.mark.parametrize(
+        ("channel", "currency", "bank_code"),
+        [
+            ("ID_BCA", "IDR", "BCA"),
+            ("PH_GCASH", "PHP", "PH_GCASH"),
+            ("ID_NEW", "IDR", None),
+            ("ID_BCA", "PHP", None),
+            ("PH_GCASH", "IDR", None),
+            ("BCA", "IDR", None),
+            ("SG_DBS", "SGD", None),
+        ],
+    )
+    def test_the_way_back_from_a_channel(self, channel: str, currency: str, bank_code: str | None) -> None:
+        assert bank_code_of(channel, currency) == bank_code
+
+    def test_every_code_leads_to_its_channel_and_back(self) -> None:
+        for bank_code, channel in INDONESIA.items():
+            assert (channel_code(bank_code, "IDR"), bank_code_of(channel, "IDR")) == (channel, bank_code)
+
+    async def channels(self, server: Scripted, transport: Transport, answer: Answering) -> Any:
+        server.on("GET", "/payouts_channels", answer)
+        return await self.connector(transport, server.base_url).channels()
+
+    async def test_channels_as_xendit_lists_them(self, server: Scripted, transport: Transport) -> None:
+        bca = {
+            "channel_code": "ID_BCA",
+            "channel_category": "BANK",
+            "currency": "IDR",
+            "channel_name": "Bank Central Asia",
+            "amount_limits": {"minimum": 10_000, "maximum": number("1999999999.0"), "minimum_increment": number("0.01")},
+        }
+        bare = {"channel_code": "MY_NEW", "currency": "MYR", "amount_limits": {"minimum": number("0.001"), "maximum": "7"}}
+        listed = await self.channels(server, transport, ok([bca, bare, {"channel_code": "ID_MOON", "currency": "IDR"}]))
+        assert listed == [
+            Channel("ID_BCA", "IDR", "BCA", "Bank Central Asia", "BANK", 10_000_00, 1_999_999_999_00, 1),
+            Channel("MY_NEW", "MYR", "MY_NEW"),
+            Channel("ID_MOON", "IDR", None),
+        ]
+        assert server.seen[0].headers["Authorization"] == f"Basic {BASIC}"
+        assert await self.channels(server, transport, ok([])) == []
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            ok([{"channel_code": "ID_BCA", "currency": "IDR"}, 7]),
+            ok([{"channel_code": "ID_BCA"}]),
+            ok([{"channel_code": "ID_BCA", "currency": "XXX"}]),
+            ok([{"channel_code": "../x", "currency": "IDR"}]),
+            ok({"data": []}),
+            error("INVALID_API_KEY", 401),
+            error("SERVER_ERROR", 500),
+            Reply(502, b"<html>", {"Content-Type": "text/html"}),
+            scripted.half_answer,
+        ],
+    )
+    async def test_a_list_with_a_gap_is_no_list(self, answer: Answering, server: Scripted, transport: Transport) -> None:
+        assert isinstance(await self.channels(server, transport, answer), Unclear)
+
+    # --- balance
+
+    async def balance(self, server: Scripted, transport: Transport, answer: Answering, currency: Any = "IDR") -> Any:
+        server.on("GET", r"/balance\?.*", answer)
+        settings = XenditSettings(base_url=server.base_url, currency=currency, for_user_id="sub-1")
+        return await self.provider.connect(settings, self.secrets(), transport).balance()
+
+    @pytest.mark.parametrize(
+        ("currency", "digits", "amount_minor"),
+        [
+            ("IDR", "999990000", 999_990_000_00),
+            ("IDR", "0", 0),
+            ("IDR", "1.5", 1_50),
+            ("PHP", "799.90", 799_90),
+            ("PHP", "-10.5", -10_50),
+            ("VND", "12", 12),
+        ],
+    )
+    async def test_the_balance_in_the_currency_of_the_key(
+        self, currency: str, digits: str, amount_minor: int, server: Scripted, transport: Transport
+    ) -> None:
+        shown = await self.balance(server, transport, ok({"balance": number(digits)}), currency)
+        assert shown == [ProviderBalance(currency, amount_minor)]
+        (seen,) = server.seen
+        assert seen.path + seen.query == f"/balance?account_type=CASH&currency={currency}"
+        assert (seen.headers["Authorization"], seen.headers["for-user-id"]) == (f"Basic {BASIC}", "sub-1")
+
+    async def test_whose_balance_it_is_must_be_known(self, server: Scripted, transport: Transport) -> None:
+        """The answer names no currency, and a number in another one would be off by far."""
+        shown = await self.balance(server, transport, ok({"balance": 1}), None)
+        assert isinstance(shown, Unclear)
+        assert "`currency`" in shown.reason
+        assert server.seen == []
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            ok({}),
+            ok({"balance": None}),
+            ok({"balance": "1"}),
+            ok({"balance": True}),
+            ok({"balance": number("0.001")}),
+            ok({"balance": number("9" * 40)}),
+            ok([]),
+            error("REQUEST_FORBIDDEN_ERROR", 403),
+            error("API_VALIDATION_ERROR"),
+            scripted.half_answer,
+            Reply(200, b"<html>", {"Content-Type": "text/html"}),
+        ],
+    )
+    async def test_a_balance_that_cannot_be_read(self, answer: Answering, server: Scripted, transport: Transport) -> None:
+        assert isinstance(await self.balance(server, transport, answer), Unclear)
 
     # --- statuses and why it failed
 
@@ -771,6 +878,10 @@ class TestXendit(NetworkContract):
         with pytest.raises(ValueError, match="api_key") as caught:
             XenditSecrets.model_validate({"api_key": api_key})
         assert not api_key or api_key not in str(caught.value)
+
+    def test_a_currency_that_xendit_does_not_pay(self) -> None:
+        with pytest.raises(ValueError, match="currency"):
+            XenditSettings.model_validate({"base_url": "https://xendit.test", "currency": "EUR"})
 
     @pytest.mark.parametrize("for_user_id", ["", "a b", "a\r\nx: y", "a" * 65])
     def test_a_sub_account_is_checked(self, for_user_id: str) -> None:

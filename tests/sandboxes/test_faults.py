@@ -1,7 +1,9 @@
-"""Misbehaviour on order, judged by what the client meets and by what the money file says."""
+"""How misbehaviour is ordered: by fault, header and script, and how it is matched, listed, refused and taken back.
+
+What each fault does at each provider is in `test_answer_faults` and `test_webhook_faults`.
+"""
 
 import asyncio
-import gzip
 import time
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -19,122 +21,6 @@ from tests.sandboxes.shop import Shop
 @pytest.fixture
 async def shop(world: Any) -> Shop:
     return await Shop(world).open()
-
-
-async def _cut(shop: Shop) -> None:
-    with pytest.raises(aiohttp.ClientError):
-        await shop.create("p")
-
-
-async def _silent(shop: Shop) -> None:
-    with pytest.raises(TimeoutError):
-        await shop.create("p", timeout_s=0.1)
-
-
-async def _html(shop: Shop) -> None:
-    answer = await shop.create("p")
-    assert (answer.status, answer.headers["Content-Type"].split(";")[0]) == (200, "text/html")
-
-
-async def _bad_gateway(shop: Shop) -> None:
-    answer = await shop.create("p")
-    assert (answer.status, answer.json["code"], answer.headers["Retry-After"]) == (502, "service_unavailable", "7")
-
-
-async def _redirected(shop: Shop) -> None:
-    assert (await shop.create("p")).status == 307
-
-
-async def _late(shop: Shop) -> None:
-    begin = time.monotonic()
-    await shop.create("p")
-    assert time.monotonic() - begin > 0.05
-
-
-async def _limited(shop: Shop) -> None:
-    answer = await shop.create("p")
-    assert (answer.status, answer.headers["Retry-After"]) == (429, "3")
-
-
-async def _dripping(shop: Shop) -> None:
-    begin = time.monotonic()
-    answer = await shop.create("p")
-    assert answer.json["code"] in ("00", "service_unavailable")
-    assert time.monotonic() - begin > len(answer.raw) / 40 * 0.001
-
-
-async def _bloated(shop: Shop) -> None:
-    assert len((await shop.create("p")).raw) > 0.5 * 1024 * 1024
-
-
-async def _bomb(shop: Shop) -> None:
-    answer = await shop.create("p", auto_decompress=False)
-    assert len(answer.raw) < 4096
-    assert answer.headers["Content-Encoding"] == "gzip"
-    assert len(gzip.decompress(answer.raw)) > 0.5 * 1024 * 1024
-
-
-async def _misquoted(shop: Shop) -> None:
-    assert (await shop.create("p")).json["data"]["payouts"][0]["amount"]["value"] == "10001"
-
-
-async def _refused(shop: Shop) -> None:
-    assert (await shop.create("p")).json["code"] == "daily_payout_limit_exceeded"
-
-
-KINDS: dict[str, tuple[dict[str, Any], Any]] = {
-    "drop": ({}, _cut),
-    "hang": ({}, _silent),
-    "half_body": ({}, _cut),
-    "wrong_content_type": ({}, _html),
-    "status": ({"status": 502, "headers": {"Retry-After": "7"}}, _bad_gateway),
-    "redirect": ({}, _redirected),
-    "slow": ({"ms": 60}, _late),
-    "refuse": ({"code": "daily_payout_limit_exceeded"}, _refused),
-    "rate_limited": ({"s": 3}, _limited),
-    "drip": ({"ms": 1, "bytes": 40}, _dripping),
-    "oversized": ({"mb": 0.6}, _bloated),
-    "gzip_bomb": ({"mb": 0.6}, _bomb),
-    "wrong_echo": ({"field": "amount"}, _misquoted),
-}
-CASES = [(kind, when) for kind in KINDS for when in ("before", "after") if (kind, when) != ("wrong_echo", "before")]
-
-
-def test_the_table_holds_every_kind_that_spoils_an_answer() -> None:
-    assert set(KINDS) == {name for name, kind in ALL_KINDS.items() if "answer" in kind.touches}
-
-
-@pytest.mark.parametrize(("kind", "when"), CASES)
-async def test_the_money_depends_on_when_and_not_on_the_answer(shop: Shop, world: Any, kind: str, when: str) -> None:
-    params, meets = KINDS[kind]
-    await world.fault("pivot", "create_payout", kind, when=when, times=1, params=params)
-    await meets(shop)
-    assert (await shop.create("next")).status == 200  # once only
-    happened = when == "after" or kind == "slow"
-
-    async def next_is_paid() -> bool:
-        return "next" in await shop.paid()
-
-    await world.until(next_is_paid)
-    assert sorted(await shop.paid()) == (["next", "p"] if happened else ["next"])
-    (fault,) = (await world.control("pivot", "GET", "faults"))["faults"]
-    assert fault["hits"] == 1
-    log = await world.control("pivot", "GET", "requests")
-    assert log["operations"]["create_payout"] == 2
-    entry = next(entry for entry in log["requests"] if entry["operation"] == "create_payout")
-    assert (entry["fault"], entry["method"], entry["path"]) == (kind, "POST", "/pivot/v1/payouts")
-    assert entry["status"] == (None if kind in ("drop", "hang") else entry["status"])
-
-
-async def test_reads_may_lie_for_a_while(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "find_payout", "not_found_for", params={"ms": 300})
-    await shop.create("p")
-    assert (await shop.find("p")).json["code"] == "resource_missing"
-
-    async def seen() -> bool:
-        return bool((await shop.find("p")).status == 200)
-
-    await world.until(seen)
 
 
 async def test_match_probability_and_clearing(shop: Shop, world: Any) -> None:
@@ -246,19 +132,6 @@ async def test_the_kinds_are_listed(world: Any) -> None:
     listed = await world.control("pivot", "GET", "faults/kinds")
     assert [kind["kind"] for kind in listed["kinds"]] == list(ALL_KINDS)
     assert "create_payout" in listed["operations"]
-
-
-# --- what the provider does not remember
-
-
-async def test_a_key_is_forgotten_early(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "create_payout", "forget_key", params={"ms": 60_000}, times=1)
-    same = {"request_id": "f" * 20}
-    first = await shop.create("p", **same)
-    assert (await shop.create("p", **same)).raw == first.raw  # too young to be forgotten
-    await world.fault("pivot", "create_payout", "forget_key", times=1)
-    assert (await shop.create("p", **same)).json["code"] == "resource_already_exists"
-    assert (await shop.create("p", **same)).raw == first.raw
 
 
 async def test_a_rate_limited_answer_can_name_a_date_or_nothing(shop: Shop, world: Any) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandboxes.desks import DESKS, Desk
+from tests.sandboxes.desk import Desk
+from tests.sandboxes.desks import DESKS
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.s
 
 def test_the_scenarios_table() -> None:
     rows = {cells[0].strip("`"): cells for cells in ROWS if len(cells) == 3 + len(SANDBOXES)}
-    assert [(name, cells[1]) for name, cells in rows.items()] == [(s.name, f"{s.number:02d}") for s in SCENARIOS]
+    wanted = [(scenario.name, f"{scenario.number:02d}") for scenario in SCENARIOS]
+    assert [(name, cells[1]) for name, cells in rows.items()] == wanted, "a column of the table for every sandbox"
     for scenario in SCENARIOS:
         for position, sandbox in enumerate(SANDBOXES.values()):
             offered = scenario.course in sandbox.courses and (sandbox.idempotency_header or not scenario.needs_key)

@@ -1,4 +1,7 @@
-"""Webhooks that go wrong on order: never, twice, late, out of order, too early, forged, with words nobody knows."""
+"""Every fault of webhooks, at every provider: what the receiver gets, and that the money is what it would have been.
+
+Never, twice, late, out of order, before the answer, forged, misquoted, with words that nobody knows.
+"""
 
 import asyncio
 import time
@@ -6,92 +9,131 @@ from typing import Any
 
 import pytest
 
-from tests.sandboxes.shop import Shop
+from providers.sandbox.steps import KINDS
+from tests.sandboxes.desk import Desk, amount_told
+from tests.sandboxes.desks import DESKS
 
 
-@pytest.fixture
-async def shop(world: Any) -> Shop:
-    return await Shop(world).open()
+@pytest.fixture(params=DESKS)
+async def desk(world: Any, request: pytest.FixtureRequest) -> Desk:
+    return await DESKS[request.param](world).open()
 
 
-async def test_webhook_never(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "webhook", "never", times=1)
-    await shop.create("quiet")
-    await shop.create("loud")
-    await world.hooks(1)
-    await asyncio.sleep(0.03)
-    assert [hook.json["data"]["payouts"]["referenceId"] for hook in world.receiver.hooks] == ["loud"]
-    assert sorted(await shop.paid()) == ["loud", "quiet"]
+async def given_up(desk: Desk) -> None:
+    async def nothing_waits() -> bool:
+        return bool((await desk.control("GET", "deliveries"))["waiting"] == 0)
+
+    await desk.world.until(nothing_waits)
 
 
-async def test_webhook_twice(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "webhook", "twice", match={"contains": "two"})
-    await shop.create("two")
-    first, second = await world.hooks(2)
-    assert first.raw == second.raw
+def test_here_is_a_test_of_every_kind() -> None:
+    kinds = {name for name, kind in KINDS.items() if "webhook" in kind.touches}
+    tested = {name.removeprefix("test_webhook_") for name in globals() if name.startswith("test_webhook_")}
+    assert tested == kinds | {"forged_and_then_the_real_one"}
 
 
-async def test_webhook_late(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "webhook", "late", params={"ms": 80})
+async def test_webhook_never(desk: Desk) -> None:
+    await desk.fault("webhook", "never", times=desk.events)
+    await desk.pay(20_000)
+    await desk.until_kinds("sent")
+    await desk.pay(30_000)
+    await desk.world.hooks(desk.events)
+    await desk.until_kinds("sent", "sent")
+    await given_up(desk)
+    amounts = {amount_told(hook) for hook in desk.world.receiver.hooks}
+    assert len(desk.world.receiver.hooks) == desk.events
+    assert amounts <= {300.0, 30_000.0}
+
+
+async def test_webhook_twice(desk: Desk) -> None:
+    await desk.fault("webhook", "twice")
+    await desk.pay()
+    bodies = [hook.raw for hook in await desk.world.hooks(2 * desk.events)]
+    assert all(bodies.count(body) == 2 for body in bodies)
+    assert all(desk.proved(hook) for hook in desk.world.receiver.hooks)
+    await desk.until_kinds("sent")
+
+
+async def test_webhook_late(desk: Desk) -> None:
+    await desk.fault("webhook", "late", params={"ms": 150})
     begin = time.monotonic()
-    await shop.create("p")
-    await world.hooks(1)
-    assert time.monotonic() - begin > 0.08
+    await desk.pay()
+    await desk.until_kinds("sent")
+    assert desk.world.receiver.hooks == []
+    await desk.world.hooks(1)
+    assert time.monotonic() - begin > 0.15
 
 
-async def test_webhook_before_the_answer(shop: Shop, world: Any) -> None:
-    await world.settings("pivot", doneAfterMs=60_000)
-    await world.fault("pivot", "webhook", "before_answer", times=1)
-    answer = await shop.create("p")
-    assert answer.json["data"]["status"] == "IN_PROGRESS"
-    assert [hook.json["event"] for hook in world.receiver.hooks] == ["PAYOUT.SUCCESS"]
-    assert await shop.paid() == ["p"]
+async def test_webhook_out_of_order(desk: Desk) -> None:
+    await desk.settings(returnedAfterMs=30)
+    await desk.fault("webhook", "out_of_order")
+    await desk.pay(headers={"X-Sandbox-Scenario": "paid_then_returned"})
+    wanted = desk.out_of_order
+    assert [desk.told(hook)[1] for hook in await desk.world.hooks(len(wanted))] == wanted
+    await desk.until_kinds("sent", "returned")
+    desk.world.receiver.hooks.clear()
+    await desk.control("DELETE", "faults")
+    await desk.fault("webhook", "out_of_order", params={"ms": 40})
+    await desk.pay()
+    last = [desk.told(hook)[1] for hook in await desk.world.hooks(desk.events)]
+    assert desk.paid in last  # nothing follows: it comes when its time is over
 
 
-async def test_webhook_out_of_order(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "webhook", "out_of_order", params={"ms": 5000}, times=1)
-    await shop.create("p")
-    await shop.until_paid("p")
-    await world.control("pivot", "POST", "payouts/p/advance", {"to": "FAILED"})
-    assert [hook.json["event"] for hook in await world.hooks(2)] == ["PAYOUT.FAILED", "PAYOUT.SUCCESS"]
-    await world.fault("pivot", "webhook", "out_of_order", params={"ms": 50})
-    world.receiver.hooks.clear()
-    await shop.create("alone")
-    await world.hooks(1)  # nothing follows: it comes when its time is over
+async def test_webhook_before_answer(desk: Desk) -> None:
+    await desk.settings(**desk.held_back)
+    await desk.fault("webhook", "before_answer", times=1)
+    answer = await desk.pay()
+    assert desk.begun.encode() in answer.raw
+    assert await desk.kinds() == ["sent"]
+    assert desk.paid in [desk.told(hook)[1] for hook in desk.world.receiver.hooks]
+    assert len(desk.world.receiver.hooks) == desk.events
 
 
-async def test_webhook_with_a_wrong_echo(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "webhook", "wrong_echo", params={"field": "reference"})
-    await shop.create("p")
-    (hook,) = await world.hooks(1)
-    assert hook.json["data"]["payouts"]["referenceId"] not in ("p", None)
-    assert hook.headers["X-API-Key"] == shop.key
+async def test_webhook_forged_and_then_the_real_one(desk: Desk) -> None:
+    await desk.fault("webhook", "forged", params={"extra": True})
+    await desk.pay()
+    hooks = await desk.world.hooks(2 * desk.events)
+    for body in {hook.raw for hook in hooks}:
+        assert [desk.proved(hook) for hook in hooks if hook.raw == body] == [False, True]
+    await desk.until_kinds("sent")
 
 
-async def test_webhook_forged_and_then_the_real_one(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "webhook", "forged", params={"extra": True})
-    await shop.create("p")
-    first, second = await world.hooks(2)
-    assert [hook.headers["X-API-Key"] == shop.key for hook in (first, second)] == [False, True]
+async def test_webhook_forged(desk: Desk) -> None:
+    """Alone: sent once with a wrong proof, and not again although it is refused."""
+    desk.world.receiver.statuses = [500] * desk.events
+    await desk.fault("webhook", "forged")
+    await desk.pay()
+    await desk.until_kinds("sent")
+    hooks = await desk.world.hooks(desk.events)
+    await given_up(desk)
+    await asyncio.sleep(0.02)
+    assert [desk.proved(hook) for hook in hooks] == [False] * desk.events
 
 
-async def test_webhook_forged_is_sent_once_with_a_wrong_proof(shop: Shop, world: Any) -> None:
-    world.receiver.statuses = [500]
-    await world.fault("pivot", "webhook", "forged")
-    await shop.create("p")
-    (hook,) = await world.hooks(1)
-    assert hook.headers["X-API-Key"] != shop.key
-
-    async def given_up() -> bool:
-        return bool((await world.control("pivot", "GET", "deliveries"))["waiting"] == 0)
-
-    await world.until(given_up)
-    assert len(world.receiver.hooks) == 1
+async def test_webhook_invented_status(desk: Desk) -> None:
+    await desk.fault("webhook", "invented_status")
+    payout = desk.id_of(await desk.pay())
+    hooks = await desk.world.hooks(desk.events)
+    assert all("levitating" in " ".join(desk.told(hook)).lower() for hook in hooks)
+    assert all(desk.proved(hook) for hook in hooks)
+    await desk.until_status(payout, desk.paid)
+    await desk.until_kinds("sent")
 
 
-async def test_webhook_with_an_invented_status(shop: Shop, world: Any) -> None:
-    await world.fault("pivot", "webhook", "invented_status")
-    await shop.create("p")
-    (hook,) = await world.hooks(1)
-    assert hook.json["event"] == "PAYOUT.LEVITATING"
-    assert hook.headers["X-API-Key"] == shop.key
+@pytest.mark.parametrize("field", ["amount", "currency", "reference"])
+async def test_webhook_wrong_echo(desk: Desk, field: str) -> None:
+    await desk.fault("webhook", "wrong_echo", params={"field": field})
+    await desk.pay(20_000)
+    hooks = await desk.world.hooks(desk.events)
+    assert all(desk.proved(hook) for hook in hooks)
+    told = {
+        "amount": [amount_told(hook) in (201.0, 20_001.0) for hook in hooks],
+        "currency": [b'"XTS"' in hook.raw for hook in hooks],
+        "reference": [b'"somebody-elses-reference"' in hook.raw for hook in hooks],
+    }
+    assert told.pop(field) == [True] * len(hooks)
+    assert not any(wrong for others in told.values() for wrong in others)
+    await desk.until_kinds("sent")
+    (line,) = await desk.world.money(desk.name)
+    assert float(line["amount"]) in (200.0, 20_000.0)
+    assert line["currency"] != "XTS"

@@ -6,7 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.lifecycle import KEEP, MARKS, PHASE_OF, REVIEW, TABLE, Move, News, Situation, decide, give_to_person, move_of
+from gateway.lifecycle import (
+    KEEP,
+    MARKS,
+    PAID_LATE,
+    PHASE_OF,
+    REOPENED,
+    REVIEW,
+    TABLE,
+    Ended,
+    Move,
+    News,
+    Situation,
+    decide,
+    give_to_person,
+    move_of,
+)
 from schemas.failure import FailureCode
 from schemas.payout import EXPOSURE, FINAL_PHASES, AttemptState, Exposure, Phase, Status
 from schemas.report import NotFound, NotSent, Progress, RefusalCause, Refused, Taken, Unclear
@@ -75,7 +90,7 @@ def test_absence_counts_only_while_nobody_has_acknowledged_the_attempt():
 
 @pytest.mark.parametrize("state", [s for s in CLOSED if s is not S.RETURNED])
 def test_paid_after_closed_goes_to_a_person(state):
-    assert TABLE[state][News.PAID] == REVIEW
+    assert TABLE[state][News.PAID] == PAID_LATE
 
 
 def test_after_paid_only_returned_moves_anything():
@@ -114,6 +129,8 @@ def test_the_books_follow_any_history(state, history, believed):
                 reserved, paid_out = reserved - 1, paid_out + 1
             case Move.RELEASE:
                 reserved, released = reserved - 1, released + 1
+            case Move.PAID_LATE:
+                assert now.phase in FINAL_PHASES
             case Move.RETURN:
                 paid_out, released = paid_out - 1, released + 1
         assert min(reserved, paid_out, released) >= 0
@@ -121,6 +138,7 @@ def test_the_books_follow_any_history(state, history, believed):
         assert paid_out == (decision.phase is Phase.PAID)
         assert released == (decision.phase in {Phase.FAILED, Phase.CANCELLED, Phase.RETURNED})
         now = situation(decision.attempt_state, phase=decision.phase, review_reason=decision.review_reason)
+        now = replace(now, paid_late=now.paid_late or decision.paid_late)
         if now.phase is Phase.QUEUED:
             now = situation(S.SENDING)  # the next attempt
 
@@ -143,15 +161,74 @@ def test_unproven_failure_keeps_the_money_reserved():
     assert (decision.phase, decision.move, decision.exposure) == (Phase.NEEDS_REVIEW, None, Exposure.OPEN)
 
 
-def test_a_contradiction_of_a_final_state_changes_only_the_review():
+def test_paid_after_it_failed_is_booked_as_receivable_once():
     decision = decide(Taken(Progress.PAID), situation(S.FAILED))
-    assert (decision.phase, decision.move) == (Phase.FAILED, None)
+    assert (decision.phase, decision.move, decision.exposure) == (Phase.FAILED, Move.PAID_LATE, Exposure.CLOSED)
     assert decision.review_reason
+    assert decision.paid_late
+    again = replace(situation(S.FAILED, review_reason="earlier"), paid_late=True)
+    assert decide(Taken(Progress.PAID), again) is None
+
+
+def test_paid_late_by_an_earlier_attempt_stops_the_payout_and_leaves_the_newest_alone():
+    """F27: failed at A, sent through B, then "paid" from A: a person, and no third move."""
+    decision = decide(Taken(Progress.PAID), situation(S.FAILED, phase=Phase.PROCESSING, newest=False))
+    assert (decision.phase, decision.move, decision.ended) == (Phase.NEEDS_REVIEW, Move.PAID_LATE, None)
+
+
+@pytest.mark.parametrize("state", REOPENED)
+@pytest.mark.parametrize("phase", [Phase.QUEUED, Phase.NEEDS_REVIEW])
+def test_paid_after_all_before_anything_else_was_tried_is_simply_paid(state, phase):
+    decision = decide(Taken(Progress.PAID), situation(state, phase=phase))
+    assert (decision.attempt_state, decision.phase, decision.move) == (S.PAID, Phase.PAID, Move.SETTLE)
 
 
 def test_a_person_who_was_asked_is_not_asked_again():
-    assert decide(Taken(Progress.PAID), situation(S.FAILED, review_reason="earlier")) is None
+    assert decide(Taken(Progress.IN_TRANSIT), situation(S.CANCELLED, review_reason="earlier")) is None
     assert give_to_person(situation(S.UNCONFIRMED, review_reason="earlier"), "again") is None
+
+
+REFUSED_FOR = {cause: Refused(FailureCode.REJECTED_BY_PROVIDER, cause) for cause in RefusalCause}
+
+
+@pytest.mark.parametrize(
+    ("state", "report", "ended"),
+    [
+        (S.SENDING, NotSent("dns"), Ended.NOT_SENT),
+        (S.SENDING, REFUSED_FOR[RefusalCause.PAYOUT], Ended.REFUSED),
+        (S.SENDING, REFUSED_FOR[RefusalCause.CONNECTION], Ended.REFUSED),
+        (S.SENDING, REFUSED_FOR[RefusalCause.RECIPIENT], None),
+        (S.SENDING, REFUSED_FOR[RefusalCause.PACING], None),
+        (S.SENDING, REFUSED_FOR[RefusalCause.ALONE], None),
+        (S.SENDING, Refused(FailureCode.INVALID_DESTINATION, RefusalCause.PAYOUT), None),
+        (S.PENDING, Taken(Progress.FAILED, failure_code=FailureCode.INSUFFICIENT_PROVIDER_FUNDS), Ended.FAILED),
+        (S.PENDING, Taken(Progress.FAILED, failure_code=FailureCode.INVALID_DESTINATION), None),
+        (S.PENDING, Taken(Progress.FAILED, failure_code=FailureCode.OPERATOR), None),
+        (S.PENDING, Taken(Progress.CANCELLED), None),
+    ],
+)
+def test_which_ends_allow_another_provider(state, report, ended):
+    """Design section 4, line by line."""
+    assert decide(report, situation(state)).ended is ended
+    assert decide(report, situation(state, newest=False)).ended is None
+
+
+@given(st.sampled_from(OPEN), reports, st.booleans(), st.sampled_from([Phase.PROCESSING, Phase.NEEDS_REVIEW]))
+def test_i12_no_other_provider_while_money_may_be_out(state, report, believed, phase):
+    decision = decide(report, situation(state, phase=phase), absence_believed=believed)
+    if decision and decision.ended:
+        assert decision.exposure is Exposure.CLOSED
+        assert not isinstance(report, Unclear)
+
+
+def test_cancelled_so_as_to_move_on_allows_another_provider():
+    assert decide(Taken(Progress.CANCELLED), replace(situation(S.PENDING), moves_on=True)).ended is Ended.CANCELLED
+
+
+def test_what_is_to_be_cancelled_never_goes_out_again():
+    asked = replace(situation(S.UNCONFIRMED), cancel_asked=True)
+    decision = decide(NotFound("404"), asked, absence_believed=True)
+    assert (decision.phase, decision.move, decision.ended) == (Phase.CANCELLED, Move.RELEASE, None)
 
 
 def test_progress_does_not_take_a_payout_off_the_desk_but_an_end_does():

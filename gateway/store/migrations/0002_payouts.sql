@@ -11,10 +11,14 @@ create table payout (
     bank_name            text,
     bank_account_number  text,
     bank_account_holder  text,
+    bank_country         text,
     card_id              text,
-    provider             text not null,              -- the route that was chosen
+    provider             text not null,              -- the route that was chosen; a failover chooses another
     connection_id        text not null,
     method               text not null,
+    pin_provider         text,                       -- what the request named: a failover never leaves it
+    pin_connection_id    text,
+    route                jsonb not null,             -- why this connection and none of the others, in codes
     merchant_reference   text,
     note                 text,
     statement_descriptor text,
@@ -24,7 +28,9 @@ create table payout (
     status               text not null check (status in ('pending', 'in_transit', 'paid', 'failed', 'cancelled',
                                                          'returned')),
     seq                  integer not null,           -- number of the last event; every change compares and sets it
+    head                 bytea not null,             -- hash of the last event
     attempt_id           text,                       -- the newest attempt
+    tried_here           boolean not null default false, -- it has had an attempt at this connection
     due_at               timestamptz not null,       -- when a queued payout may be sent
     send_alone           boolean not null default false, -- never in one submission with others
     destination_digest   text,                       -- where the connection checks before paying: see destination_check
@@ -82,9 +88,14 @@ create table attempt (
     last_sent_at   timestamptz not null,
     updated_at     timestamptz not null,
     cancel_asked_at timestamptz,                     -- since when the provider is to be asked to cancel it
+    moves_on       boolean not null default false,   -- asked so as to go on through another connection
     destination_ref text,                            -- what it named instead of the bank account: part of its bytes
+    route           jsonb not null,                  -- why this connection was chosen for it
+    evidence_id     bigint,                          -- the report that closed its exposure
+    paid_late_at    timestamptz,                     -- when it was found to have paid although its exposure had been closed
     primary key (account_id, id),
     unique (account_id, payout_id, number),
+    check (exposure <> 'closed' or evidence_id is not null),
     foreign key (account_id, payout_id) references payout (account_id, id),
     check (exposure = case when state in ('sending', 'unconfirmed', 'pending', 'in_transit') then 'open'
                            when state = 'paid' then 'spent' else 'closed' end)
@@ -95,7 +106,9 @@ create unique index attempt_key on attempt (key);
 -- A provider that takes few payouts at a time: two processes cannot fill the same slot.
 create unique index attempt_one_per_slot on attempt (connection_id, scheduled_slot)
     where scheduled_slot is not null and state in ('sending', 'unconfirmed', 'pending');
-create index attempt_due on attempt (check_at) where exposure = 'open' and check_at is not null;
+-- Open attempts are read until they are final; paid and closed ones are watched for what comes late.
+create index attempt_due on attempt (check_at) where check_at is not null;
+create index attempt_open on attempt (provider, state, sent_at) where exposure = 'open';
 create index attempt_by_provider_ref on attempt (connection_id, provider_ref) where provider_ref is not null;
 create index attempt_by_submission_ref on attempt (connection_id, submission_ref) where submission_ref is not null;
 
@@ -113,11 +126,24 @@ create table event (
     reason     text not null,
     words      jsonb,
     evidence   text,                                 -- how the person who said it knows
+    report_digest bytea,                             -- of the report that caused it
     created_at timestamptz not null,
+    hash       bytea not null,                       -- over the event before it and all of the above: see event_hash
     primary key (account_id, payout_id, seq)
 );
 
--- What providers and people told us, whether it changed anything or not.
+-- The chain of a payout's history. Whoever changes, removes or slips in an event has to change all that follow, and the
+-- head in the payout's row.
+create function event_hash(
+    previous bytea, account_id text, payout_id text, seq integer, id text, type text, phase text, status text,
+    attempt_id text, source text, reason text, words jsonb, evidence text, report_digest bytea, created_at timestamptz
+) returns bytea language sql stable as $$
+    select sha256(previous || convert_to(jsonb_build_array(account_id, payout_id, seq, id, type, phase, status, attempt_id,
+        source, reason, words, evidence, encode(report_digest, 'hex'),
+        (extract(epoch from created_at) * 1000000)::bigint)::text, 'UTF8'))
+$$;
+
+-- What providers and people told us, whether it changed anything or not. The evidence: only a row of this closes an exposure.
 create table report (
     account_id text not null,
     attempt_id text not null,
@@ -127,8 +153,17 @@ create table report (
     detail     jsonb not null,
     changed    boolean not null,
     created_at timestamptz not null default now(),
+    digest     bytea not null,
     primary key (account_id, attempt_id, id)
 );
+alter table attempt add constraint attempt_evidence
+    foreign key (account_id, id, evidence_id) references report (account_id, attempt_id, id);
+
+create function report_digest(account_id text, attempt_id text, source text, kind text, detail jsonb, created_at timestamptz)
+returns bytea language sql stable as $$
+    select sha256(convert_to(jsonb_build_array(account_id, attempt_id, source, kind, detail,
+        (extract(epoch from created_at) * 1000000)::bigint)::text, 'UTF8'))
+$$;
 
 -- Inbound webhooks: proven at the edge, stored raw, read later. The same bytes twice are one notice.
 create table notice (

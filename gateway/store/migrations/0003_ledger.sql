@@ -1,4 +1,5 @@
--- Double entry per account and currency. Books: funding (the world outside), available, in_transit, paid_out.
+-- Double entry per account and currency. Books: funding (the world outside), available, in_transit, paid_out,
+-- and receivable: what left although it was not to be paid any more, until it comes back or is written off.
 
 create table balance (
     account_id text not null,
@@ -6,6 +7,7 @@ create table balance (
     available  bigint not null default 0 check (available >= 0),
     in_transit bigint not null default 0 check (in_transit >= 0),
     paid_out   bigint not null default 0 check (paid_out >= 0),
+    receivable bigint not null default 0 check (receivable >= 0),
     primary key (account_id, currency)
 );
 
@@ -13,8 +15,9 @@ create table ledger_entry (
     account_id text not null,
     tx_id      text not null,
     line       smallint not null,
-    kind       text not null check (kind in ('credit', 'reserve', 'settle', 'release', 'return')),
-    book       text not null check (book in ('funding', 'available', 'in_transit', 'paid_out')),
+    kind       text not null check (kind in ('credit', 'reserve', 'settle', 'release', 'return', 'paid_late', 'recover',
+                                            'write_off')),
+    book       text not null check (book in ('funding', 'available', 'in_transit', 'paid_out', 'receivable', 'loss')),
     currency   text not null,
     debit      bigint not null check (debit >= 0),
     credit     bigint not null check (credit >= 0),

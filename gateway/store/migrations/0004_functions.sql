@@ -7,7 +7,8 @@ create function create_payouts(
     p_destination_type text[], p_bank_code text[], p_bank_name text[], p_bank_number text[], p_bank_holder text[],
     p_card_id text[], p_provider text[], p_connection text[], p_method text[], p_reference text[], p_note text[],
     p_descriptor text[], p_metadata text[], p_linger double precision[], p_source text[], p_reason text[],
-    p_event_id text[], p_tx_id text[], p_now timestamptz
+    p_event_id text[], p_tx_id text[], p_country text[], p_pin_provider text[], p_pin_connection text[], p_route text[],
+    p_now timestamptz
 ) returns table (ord integer, outcome text, payout_id text) language plpgsql
 set enable_hashjoin = on -- the rows of one call are joined with each other here, and no table is
 as $$
@@ -15,6 +16,7 @@ declare
     fresh      integer[];   -- rows whose key was not known before
     accepted   integer[];
     kept       integer[];   -- rows that became payouts
+    heads      bytea[];     -- the hash of the first event of each of them
     spendable  bigint;
     needed     bigint;
     r          record;
@@ -66,17 +68,22 @@ begin
 
     with made as (
         insert into payout (account_id, id, amount_minor, currency, destination_type, bank_code, bank_name,
-                bank_account_number, bank_account_holder, card_id, provider, connection_id, method, merchant_reference,
-                note, statement_descriptor, metadata, phase, status, seq, due_at, created_at, updated_at)
+                bank_account_number, bank_account_holder, bank_country, card_id, provider, connection_id, method,
+                pin_provider, pin_connection_id, route, merchant_reference, note, statement_descriptor, metadata, phase, status,
+                seq, head, due_at, created_at, updated_at)
         select p_account[i], p_id[i], p_amount[i], p_currency[i], p_destination_type[i], p_bank_code[i], p_bank_name[i],
-               p_bank_number[i], p_bank_holder[i], p_card_id[i], p_provider[i], p_connection[i], p_method[i], p_reference[i],
-               p_note[i], p_descriptor[i], p_metadata[i]::jsonb, 'queued', 'pending', 1,
+               p_bank_number[i], p_bank_holder[i], p_country[i], p_card_id[i], p_provider[i], p_connection[i], p_method[i],
+               p_pin_provider[i], p_pin_connection[i], p_route[i]::jsonb, p_reference[i], p_note[i], p_descriptor[i],
+               p_metadata[i]::jsonb, 'queued', 'pending', 1,
+               event_hash('', p_account[i], p_id[i], 1, p_event_id[i], 'payout.created', 'queued', 'pending', null,
+                          p_source[i], p_reason[i], null, null, null, p_now),
                p_now + make_interval(secs => p_linger[i]), p_now, p_now
           from unnest(accepted) i order by p_account[i], p_reference[i], i
         on conflict (account_id, merchant_reference) where merchant_reference is not null do nothing
-        returning payout.id
+        returning payout.id, payout.head
     )
-    select coalesce(array_agg(i), '{}') into kept from generate_series(1, n) i join made on made.id = p_id[i];
+    select coalesce(array_agg(i), '{}'), array_agg(made.head) into kept, heads
+      from generate_series(1, n) i join made on made.id = p_id[i];
 
     if cardinality(kept) < cardinality(fresh) then
         -- A refused request does not use up its key.
@@ -87,9 +94,9 @@ begin
               from unnest(fresh) i where i <> all (kept);
     end if;
 
-    insert into event (account_id, payout_id, seq, id, type, phase, status, source, reason, created_at)
-    select p_account[i], p_id[i], 1, p_event_id[i], 'payout.created', 'queued', 'pending', p_source[i], p_reason[i], p_now
-      from unnest(kept) i;
+    insert into event (account_id, payout_id, seq, id, type, phase, status, source, reason, created_at, hash)
+    select p_account[i], p_id[i], 1, p_event_id[i], 'payout.created', 'queued', 'pending', p_source[i], p_reason[i], p_now, h
+      from unnest(kept, heads) k(i, h);
 
     insert into ledger_entry (account_id, tx_id, line, kind, book, currency, debit, credit, payout_id, posted_at)
     select p_account[i], p_tx_id[i], l.line, 'reserve', l.book, p_currency[i], l.debit * p_amount[i],
@@ -112,7 +119,9 @@ create type payout_change as (
     failure_provider_code text, failure_provider_text text,
     reference text, processed boolean, completed boolean, final_in_s double precision,
     attempt_id text, attempt_state text, exposure text, provider_ref text, submission_ref text, check_in_s double precision,
-    cancel_asked boolean,
+    cancel_asked boolean, moves_on boolean, paid_late boolean,
+    provider text, connection_id text, method text, route jsonb,
+    report_kind text, report_detail jsonb,
     event_id text, event_type text, source text, reason text, words jsonb, evidence text,
     tx_id text, move text, amount_minor bigint, currency text
 );
@@ -121,7 +130,9 @@ create type payout_change as (
 create function books_of(move text) returns text[] language sql immutable as $$
     select case move when 'settle'  then array['in_transit', 'paid_out']
                      when 'release' then array['in_transit', 'available']
-                     when 'return'  then array['paid_out', 'available'] end
+                     when 'return'  then array['paid_out', 'available']
+                     -- Money left for a payout that was not to be paid any more: somebody owes it to us.
+                     when 'paid_late' then array['receivable', 'funding'] end
 $$;
 
 -- Writes changes by compare-and-set on the payout's sequence: answers the payouts that were changed. Of a payout whose
@@ -139,6 +150,17 @@ begin
     with written as (
         update payout p set
             seq = p.seq + 1, phase = c.phase, status = c.status,
+            head = event_hash(p.head, c.account_id, c.payout_id, c.expected_seq + 1, c.event_id, c.event_type, c.phase, c.status,
+                              c.attempt_id, c.source, c.reason, c.words, c.evidence, case when c.report_kind is not null then
+                              report_digest(c.account_id, c.attempt_id, c.source, c.report_kind, c.report_detail, now()) end,
+                              now()),
+            provider = coalesce(c.provider, p.provider), connection_id = coalesce(c.connection_id, p.connection_id),
+            method = coalesce(c.method, p.method), route = coalesce(c.route, p.route),
+            tried_here = case when c.connection_id is null then p.tried_here else false end,
+            -- What another connection found out about the bank account says nothing here.
+            destination_digest = case when c.connection_id is null then p.destination_digest end,
+            check_outcome = case when c.connection_id is null then p.check_outcome end,
+            destination_ref = case when c.connection_id is null then p.destination_ref end,
             due_at = case when c.due_in_s is null then p.due_at else now() + make_interval(secs => c.due_in_s) end,
             send_alone = c.alone, review_reason = c.review_reason,
             -- The first explanation stays: what contradicts a final state later does not explain it.
@@ -160,19 +182,36 @@ begin
     )
     select coalesce(array_agg(row(written.*)::payout_change), '{}') into won from written;
 
+    with evidence as (
+        insert into report (account_id, attempt_id, source, kind, detail, changed, created_at, digest)
+        select c.account_id, c.attempt_id, c.source, c.report_kind, c.report_detail, true, now(),
+               report_digest(c.account_id, c.attempt_id, c.source, c.report_kind, c.report_detail, now())
+          from unnest(won) c where c.report_kind is not null
+        returning report.attempt_id, report.id
+    )
     update attempt a set
         state = c.attempt_state, exposure = c.exposure,
+        evidence_id = case when c.exposure = 'closed' and a.exposure <> 'closed' then evidence.id else a.evidence_id end,
+        paid_late_at = case when c.paid_late then now() else a.paid_late_at end,
         provider_ref = coalesce(c.provider_ref, a.provider_ref), submission_ref = coalesce(c.submission_ref, a.submission_ref),
         check_at = now() + make_interval(secs => c.check_in_s),
-        cancel_asked_at = case when c.cancel_asked then now() else a.cancel_asked_at end, updated_at = now()
-      from unnest(won) c
+        cancel_asked_at = case when c.cancel_asked then now() else a.cancel_asked_at end,
+        moves_on = a.moves_on or c.moves_on, updated_at = now()
+      from unnest(won) c left join evidence on evidence.attempt_id = c.attempt_id
      where a.account_id = c.account_id and a.id = c.attempt_id and c.attempt_state is not null;
 
     insert into event (account_id, payout_id, seq, id, type, phase, status, attempt_id, source, reason, words, evidence,
-                       created_at)
+                       report_digest, created_at, hash)
     select c.account_id, c.payout_id, c.expected_seq + 1, c.event_id, c.event_type, c.phase, c.status, c.attempt_id,
-           c.source, c.reason, c.words, c.evidence, now()
-      from unnest(won) c;
+           c.source, c.reason, c.words, c.evidence, case when c.report_kind is not null then
+           report_digest(c.account_id, c.attempt_id, c.source, c.report_kind, c.report_detail, now()) end, now(), p.head
+      from unnest(won) c join payout p on p.account_id = c.account_id and p.id = c.payout_id;
+
+    insert into incident (account_id, id, kind, subject, connection_id, payout_id, attempt_id, amount_minor, currency, detail)
+    select c.account_id, 'inc_' || substr(c.event_id, 5), 'paid_late', c.attempt_id, a.connection_id, c.payout_id, c.attempt_id,
+           c.amount_minor, c.currency, c.reason
+      from unnest(won) c join attempt a on a.account_id = c.account_id and a.id = c.attempt_id
+     where c.paid_late on conflict do nothing;
 
     insert into request_key (account_id, key, fingerprint, payout_id)
     select c.account_id, c.request_key, decode(c.fingerprint, 'hex'), c.payout_id
@@ -192,12 +231,14 @@ begin
     update balance b set
         available  = b.available  + m.available,
         in_transit = b.in_transit + m.in_transit,
-        paid_out   = b.paid_out   + m.paid_out
+        paid_out   = b.paid_out   + m.paid_out,
+        receivable = b.receivable + m.receivable
       from (select c.account_id, c.currency,
                    sum(case when c.move in ('release', 'return') then c.amount_minor else 0 end)::bigint as available,
                    sum(case when c.move in ('settle', 'release') then -c.amount_minor else 0 end)::bigint as in_transit,
                    sum(case c.move when 'settle' then c.amount_minor when 'return' then -c.amount_minor else 0 end)::bigint
-                       as paid_out
+                       as paid_out,
+                   sum(case c.move when 'paid_late' then c.amount_minor else 0 end)::bigint as receivable
               from unnest(won) c where c.move is not null group by 1, 2) m
      where b.account_id = m.account_id and b.currency = m.currency;
 

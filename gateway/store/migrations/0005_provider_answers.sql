@@ -19,7 +19,7 @@ create index destination_check_due on destination_check (due_at) where verdict i
 
 -- The payouts that wait for an answer: few, and only of connections that check before they pay.
 create index payout_checking on payout (connection_id, destination_digest)
-    where destination_digest is not null and check_outcome is null and attempt_id is null
+    where destination_digest is not null and check_outcome is null and not tried_here
       and phase in ('queued', 'needs_review');
 
 create table provider_balance (

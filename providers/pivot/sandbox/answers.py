@@ -80,7 +80,8 @@ CODE_BY_STATUS = {
     504: "service_unavailable",
 }
 
-TOTAL_OF = {"SUCCESS": "Success", "FAILED": "Failed", "RETURNED": "Failed", "CANCELLED": "Cancelled"}  # rest: Pending
+# The rest is Pending. Where REJECTED and RETURNED are counted is ours: nobody has seen them.
+TOTAL_OF = {"SUCCESS": "Success", "FAILED": "Failed", "REJECTED": "Failed", "RETURNED": "Failed", "CANCELLED": "Cancelled"}
 
 
 def success(data: Any, *, message: str = "Success", pagination: dict[str, int] | None = None) -> web.Response:

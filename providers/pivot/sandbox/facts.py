@@ -40,9 +40,11 @@ NO_FUNDS_ACCOUNT = "999966660007"
 TIMEOUT_ACCOUNT = "999966660008"
 UNKNOWN_ACCOUNT = "999966660003"  # an inquiry finds nothing
 
-FINAL_ROW_WORDS = frozenset({"SUCCESS", "FAILED", "CANCELLED", "RETURNED"})
+# REJECTED is listed and never seen (section 6), RETURNED is V-5: only the control surface brings these about.
+FINAL_ROW_WORDS = frozenset({"SUCCESS", "FAILED", "CANCELLED", "REJECTED", "RETURNED"})
 ROW_WORDS = FINAL_ROW_WORDS | {"PENDING", "APPROVED"}
-REQUEST_WORDS = frozenset({"IN_PROGRESS", "PENDING", "DONE", "DELAYED", "CANCELLED"})
+# PROCESSING stands only in the guide's overview table (section 6).
+REQUEST_WORDS = frozenset({"IN_PROGRESS", "PROCESSING", "PENDING", "DONE", "DELAYED", "CANCELLED"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ class PivotLifecycle(PivotWebhooks):
             self._announce_delay(payout)
         elif to == "IN_PROGRESS":  # the dashboard's retry after a top-up
             self._retry(payout)
+        elif to == "PROCESSING":  # another word for IN_PROGRESS: nothing has happened
+            self.payouts.change(payout.uuid, status=to, updated_ms=now_ms())
         elif to == "PENDING":
             self._advance_rows(payout, list(range(len(payout.rows))), "APPROVED", None)
         else:
