@@ -6,13 +6,14 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help run test lint bench prove prove-compare lock clean
+.PHONY: help run test lint bench prove prove-compare prove-kill lock clean
 
 help:
 	@echo "make run     start the sandboxes and a gateway, and watch one payout of each kind"
 	@echo "make test    lint, types, the import rule and all tests, against a real PostgreSQL"
 	@echo "make bench   measure creates, and create to paid, on this machine"
 	@echo "make prove   the fault world: kills, crashes, lying providers; nothing may be paid twice or lost (PAYOUTS=, SEED=)"
+	@echo "make prove-kill  every named point killed and paused alone, at more of its passes than in make test"
 	@echo "make lint    ruff and mypy only"
 	@echo "make lock    pin the dependencies again (needs uv)"
 	@echo "make clean   remove what was installed and cached; the data in .data stays"
@@ -47,6 +48,9 @@ prove: $(INSTALLED)
 prove-compare: PAYOUTS = 1500
 prove-compare: $(INSTALLED)
 	@$(PY) -m tests.prove.run --compare --payouts $(PAYOUTS) --seed $(SEED)
+
+prove-kill: $(INSTALLED)
+	@KILL_SWEEP=full $(PY) -m pytest tests/kill -n auto --dist worksteal --durations 0 --durations-min 10
 
 # No download address and no comments in the lock: only names, versions and hashes.
 lock:

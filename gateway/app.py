@@ -23,27 +23,32 @@ from gateway.apply import Apply
 from gateway.balance_reader import BalanceReader
 from gateway.card_saver import CardSaver
 from gateway.connections import Connections
+from gateway.desk import Desk
 from gateway.destination_checker import DestinationChecker
 from gateway.dispatcher import Dispatcher
 from gateway.gather import Gather
+from gateway.gauges import Gauges
+from gateway.high_water import HighWater
+from gateway.hold_watch import HoldWatch
 from gateway.inbox import Inbox
+from gateway.invariants import Invariants
 from gateway.learned import Learned
+from gateway.lookback import LookBack
 from gateway.loops import Loop
 from gateway.metrics import Metrics
 from gateway.onward import OnwardRoutes
+from gateway.points import point, switch_on
 from gateway.reconciler import Reconciler
+from gateway.recovery import Recovery
 from gateway.rerouter import Rerouter
 from gateway.sealing import Seal, connection_place
 from gateway.settings import Role, Settings
-from gateway.store.accounts import any_sealed_connection, find_key, paused_connections
-from gateway.store.attempts import open_ages
+from gateway.store.accounts import any_sealed_connection, find_key
 from gateway.store.database import Pool, open_pool
-from gateway.store.notices import add_notices, inbox_age
-from gateway.store.payouts import create_payouts, phase_counts
-from gateway.store.provider_balances import lowest_balances
+from gateway.store.notices import add_notices
+from gateway.store.payouts import create_payouts
 from providers.base import Provider
 from providers.transport import Transport
-from schemas.money import to_decimal
 
 _log = structlog.get_logger(__name__)
 
@@ -54,9 +59,7 @@ DEMO_BEARER = "pk_test_demo"
 _SHUTDOWN_S = 10.0
 _KEEPALIVE_S = 15.0
 _CREATES_TOGETHER = 16  # a commit for fewer costs more than it saves in waiting
-_MEASURE_EVERY_S = 5.0
 _LAG_EVERY_S = 0.25
-_BALANCE_COUNTS_S = 3600.0  # an older reading says nothing about now
 _REROUTE_EVERY_S = 0.5
 _CHECK_EVERY_S = 0.2  # few connections check before they pay, and the question itself takes longer
 
@@ -74,12 +77,24 @@ class Gateway:
         self.pool = pool
         self.seal = seal
         self.metrics = Metrics()
-        self.transport = Transport(on_call=self._on_call, on_unknown_word=self._on_unknown_word)
+        self.transport = Transport(
+            on_call=self._on_call, on_unknown_word=self._on_unknown_word, on_leaving=partial(point, "leaving")
+        )
         self.connections = Connections(pool, seal, providers, self.transport)
         onward = OnwardRoutes(pool, self.connections)
         learned = Learned()
         self.apply = Apply(pool, self.connections.contract, self.metrics, self._wake_dispatcher, onward, learned)
-        self.dispatcher = Dispatcher(pool, self.connections, self.apply, seal, learned, poll_s=settings.poll_s)
+        self.high_water = HighWater(settings.mark_path)
+        self.hold_watch = HoldWatch(pool, self.high_water)
+        self.dispatcher = Dispatcher(
+            pool,
+            self.connections,
+            self.apply,
+            seal,
+            learned,
+            poll_s=settings.poll_s,
+            high_water=self.high_water if Role.LOOPS in settings.roles else None,
+        )
         self.rerouter = Rerouter(
             pool, self.connections, self.apply, self.dispatcher.gates, learned, poll_s=max(settings.poll_s, _REROUTE_EVERY_S)
         )
@@ -89,11 +104,14 @@ class Gateway:
             pool, self.connections, self.apply, seal, self._wake_dispatcher, poll_s=max(settings.poll_s, _CHECK_EVERY_S)
         )
         self.balance_reader = BalanceReader(pool, self.connections)
+        self.lookback = LookBack(pool, self.connections, self.metrics)
+        self.invariants = Invariants(pool, self.metrics, every_s=settings.invariants_every_s)
+        self.gauges = Gauges(pool, self.metrics, self.dispatcher.gates, self.connections.contracts())
         self.card_saver = CardSaver(pool, self.connections)
         self._creates = Gather(partial(create_payouts, pool), share_from=_CREATES_TOGETHER)
         self._notices = Gather(partial(add_notices, pool))
         loops: list[Loop] = [self.dispatcher, self.inbox, self.reconciler, self.checker, self.balance_reader]
-        loops.append(self.rerouter)
+        loops += [self.rerouter, self.lookback, self.invariants, self.hold_watch, Recovery(pool, self.connections, self.apply)]
         self._loops = loops if Role.LOOPS in settings.roles else []
         self._watchers: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
@@ -104,11 +122,13 @@ class Gateway:
         """Start the loops, then the server; `port` is the one it really listens on."""
         await self._refuse_demo_keys()
         await self._refuse_another_master_key()
+        if Role.LOOPS in self.settings.roles:
+            await self.hold_watch.begin()
         for loop in self._loops:
             loop.on_round = self._on_round
             loop.start()
         self.card_saver.start()
-        self._watchers = [asyncio.create_task(self._measure()), asyncio.create_task(self._watch_lag())]
+        self._watchers = [asyncio.create_task(self.gauges.keep_filling()), asyncio.create_task(self._watch_lag())]
         if Role.API in self.settings.roles:
             await self._serve()
         _relieve_collector()
@@ -120,6 +140,7 @@ class Gateway:
         if self._runner:
             await self._runner.cleanup()
         await asyncio.gather(*(loop.close() for loop in self._loops))
+        self.high_water.close()
         await self.card_saver.close()
         for watcher in self._watchers:
             watcher.cancel()
@@ -139,6 +160,7 @@ class Gateway:
             auth=Auth(self.pool, self.seal),
             connections=self.connections,
             apply=self.apply,
+            desk=Desk(self.pool, self.apply, self.connections.contract),
             dispatcher=self.dispatcher,
             card_saver=self.card_saver,
             metrics=self.metrics,
@@ -187,38 +209,6 @@ class Gateway:
     def _on_round(self, loop: str, outcome: str) -> None:
         self.metrics.rounds.labels(loop, outcome).inc()
 
-    async def _measure(self) -> None:
-        """Refresh the gauges that only the database can fill."""
-        while True:
-            try:
-                await self._measure_once()
-            except Exception:
-                _log.exception("measure.failed")
-            await asyncio.sleep(_MEASURE_EVERY_S)
-
-    async def _measure_once(self) -> None:
-        m = self.metrics
-        m.open_payouts.clear()
-        m.queue_age_s.clear()
-        for provider, phase, many, oldest_s in await phase_counts(self.pool):
-            m.open_payouts.labels(provider, phase).set(many)
-            m.queue_age_s.labels(provider, phase).set(oldest_s)
-        m.attempt_age_s.clear()
-        for provider, state, oldest_s in await open_ages(self.pool):
-            m.attempt_age_s.labels(provider, state).set(oldest_s)
-        m.provider_balance.clear()
-        for provider, currency, lowest in await lowest_balances(self.pool, younger_than_s=_BALANCE_COUNTS_S):
-            m.provider_balance.labels(provider, currency).set(float(to_decimal(lowest, currency)))
-        m.paused.clear()
-        for _, provider in await paused_connections(self.pool):
-            m.paused.labels(provider).inc()
-        m.open_circuits.clear()
-        for provider in self.dispatcher.gates.open_circuits():
-            m.open_circuits.labels(provider).inc()
-        waiting, age_s = await inbox_age(self.pool)
-        m.inbox_waiting.set(waiting)
-        m.inbox_age_s.set(age_s)
-
     async def _watch_lag(self) -> None:
         while True:
             before = time.perf_counter()
@@ -238,5 +228,7 @@ def _relieve_collector() -> None:
 
 async def make_gateway(settings: Settings, dsn: str, master_key: str, providers: Mapping[str, Provider]) -> Gateway:
     """A gateway over a migrated database, ready to start."""
+    if settings.points:
+        switch_on(settings.points)
     pool = await open_pool(dsn, size=settings.pool_size)
     return Gateway(settings, pool, Seal(master_key), providers)

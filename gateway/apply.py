@@ -5,7 +5,7 @@ compare-and-set together with the report as evidence, and decides again when som
 whether it changed anything or not. Never calls a provider.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,12 +17,15 @@ from gateway.ids import new_id
 from gateway.learned import Learned
 from gateway.lifecycle import Decision, Ended, Move, decide, give_to_person, move_of, status_of
 from gateway.metrics import Metrics
+from gateway.points import point
 from gateway.reading_rules import absence_believed, next_look_s
-from gateway.recording import Said, change_of, detail_of, situation_of
+from gateway.recording import TIME_IS_OVER, Said, as_asked, change_of, detail_of, situation_of
+from gateway.resolving import DECISION, Resolved
 from gateway.routing import Route
 from gateway.store import attempts as attempt_store
 from gateway.store.accounts import pause_connection
-from gateway.store.changes import Change, StoredReport, record_changes, record_reports
+from gateway.store.attempts import Transacting
+from gateway.store.changes import Change, StoredReport, WaitsForLookupError, record_changes, record_reports
 from gateway.store.database import Pool
 from gateway.store.routes import RoutablePayout
 from gateway.store.rows import AttemptRow, PayoutRow
@@ -34,6 +37,7 @@ from schemas.report import Taken, Unclear
 
 _log = structlog.get_logger(__name__)
 _MAX_ROUNDS = 20
+_SEND_AGAIN_S = 60.0
 _UNTIL_RESUMED_S = 10 * 365 * 86_400.0
 
 
@@ -80,14 +84,26 @@ class _Decided:
 
 def follow(decision: Decision, onward: Next) -> Decision:
     """The decision with where the payout goes next: on through another connection, or as it was, with why."""
+    reason = f"{decision.reason.rstrip('.')}; {onward.reason}"
+    if onward.to is None and decision.ended is Ended.CANCELLED:
+        # We had it cancelled there so as to move on, and nobody wants it cancelled.
+        return replace(
+            decision,
+            phase=Phase.QUEUED,
+            status=Status.PENDING,
+            reason=f"{reason}; it is sent again where it was",
+            move=None,
+            review_reason=None,
+            resend_after_s=_SEND_AGAIN_S,
+        )
     if onward.to is None:
-        return replace(decision, reason=f"{decision.reason}; {onward.reason}")
+        return replace(decision, reason=reason)
     wait_s = decision.resend_after_s if onward.tried_before else onward.to.contract.batch_linger_s
     return replace(
         decision,
         phase=Phase.QUEUED,
         status=Status.PENDING,
-        reason=f"{decision.reason}; {onward.reason}",
+        reason=reason,
         move=None,
         review_reason=None,
         failure_code=None,
@@ -136,7 +152,7 @@ class Apply:
             _log.error("payout.needs_review", payout=attempt.payout_id, attempt=attempt.id, reason=reason)
 
     async def cancel_queued(self, payout: PayoutRow, *, source: str, request_key: str, fingerprint: bytes) -> None:
-        """Cancel a payout that was never sent. Raises `MovedOnError` when it has just gone out."""
+        """Cancel a payout that was never sent. Raises `MovedOnError` when it has just gone out, and `WaitsForLookupError`."""
         change = Change(
             account_id=payout.account_id,
             payout_id=payout.id,
@@ -185,6 +201,34 @@ class Apply:
         if not await record_changes(self._pool, [change]):
             raise MovedOnError(f"{payout.id} moved while its cancellation was being asked for")
 
+    async def ask_to_move_on(self, attempt: AttemptRow, reason: str) -> bool:
+        """Have a stuck attempt cancelled at its provider, so as to pay through another. False: nobody else can, or it moved.
+
+        Nothing moves before a read says that it is cancelled; if it is too late, it goes on where it is.
+        """
+        onward, _ = (await self._onward([(attempt, Ended.CANCELLED)]))[attempt.payout_id]
+        if onward.to is None:
+            return False
+        change = Change(
+            account_id=attempt.account_id,
+            payout_id=attempt.payout_id,
+            expected_seq=attempt.seq,
+            phase=attempt.phase,
+            status=status_of(attempt.phase, attempt.state),
+            event_id=new_id(ids.EVENT),
+            event_type="payout.move_requested",
+            source=TIME_IS_OVER,
+            reason=f"{reason} The provider is asked to cancel it, so that it can go on through {onward.to.contract.title}.",
+            review_reason=attempt.review_reason,
+            attempt_id=attempt.id,
+            attempt_state=attempt.state,
+            exposure=attempt.exposure,
+            check_in_s=0.0,
+            cancel_asked=True,
+            moves_on=True,
+        )
+        return bool(await record_changes(self._pool, [change]))
+
     async def move_unsent(
         self,
         payout: Unsent,
@@ -196,7 +240,10 @@ class Apply:
         review_reason: str | None = None,
         failure_code: FailureCode | None = None,
     ) -> bool:
-        """Move a payout that has no attempt at all: back to the queue, to a person, or to its end. False: it has moved on."""
+        """Move a payout that has no attempt at all: back to the queue, to a person, or to its end.
+
+        False: it has moved on, or it may have been sent after all and is looked up first.
+        """
         move = move_of(payout.phase, phase)
         change = Change(
             account_id=payout.account_id,
@@ -217,7 +264,10 @@ class Apply:
             amount_minor=payout.amount_minor,
             currency=payout.currency,
         )
-        if not await record_changes(self._pool, [change]):
+        try:
+            if not await record_changes(self._pool, [change]):
+                return False
+        except WaitsForLookupError:
             return False
         self._metrics.payouts.labels(phase, payout.provider, failure_code or "").inc()
         if phase is Phase.QUEUED:
@@ -248,6 +298,26 @@ class Apply:
             return False
         self._on_queued()
         return True
+
+    async def at_desk(self, change: Change, also: Callable[[Transacting], Awaitable[bool]]) -> None:
+        """Write a change and what people said with it in one commit. Raises `MovedOnError` if either no longer fits."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            if not await record_changes(connection, [change]) or not await also(connection):
+                raise MovedOnError(f"{change.payout_id} moved while people were deciding about it")
+
+    async def resolve(
+        self, resolved: Resolved, attempt: AttemptRow, decision: Decision, also: Callable[[Transacting], Awaitable[bool]]
+    ) -> None:
+        """Carry out what two people found out; that they did is the evidence. Raises `MovedOnError` if it moved meanwhile."""
+        onward = None
+        if decision.ended:
+            onward = (await self._onward([(attempt, decision.ended)])).get(attempt.payout_id)
+        if onward:
+            decision = follow(decision, onward[0])
+        contract = self._contract_of(attempt.provider)
+        await self.at_desk(resolved.change_of(attempt, decision, contract, onward), also)
+        self._metrics.reports.labels(attempt.provider, DECISION, "true").inc()
+        self._moved(attempt, decision)  # nothing is learned from it: people take longer than providers
 
     async def drain(self) -> None:
         """Wait until everything that was submitted is written."""
@@ -289,11 +359,15 @@ class Apply:
             change_of(d.attempt, d.decision, self._contract_of(d.attempt.provider), batch[d.index], d.onward)
             for d in decided.values()
         ]
+        point("before_apply")
         written = await record_changes(self._pool, changes)
+        point("after_apply")
         for payout_id, one in decided.items():
             if payout_id not in written:
                 again.append(one.index)
                 continue
+            if one.onward and one.onward[0].to:
+                point("failover_written")
             decisions[one.index] = one.decision
             await self._after(batch[one.index], one.attempt, one.decision)
         return again
@@ -316,7 +390,8 @@ class Apply:
                 continue
             if said.allowed_from is not None and attempt.state not in said.allowed_from:
                 continue
-            decision = decide(said.report, situation_of(attempt), absence_believed=absence_believed(contract, attempt))
+            absent = absence_believed(contract, as_asked(said, attempt))
+            decision = decide(said.report, situation_of(attempt), absence_believed=absent)
             if decision is None:
                 learned.append(self._stored(said, attempt))
                 continue
@@ -332,18 +407,23 @@ class Apply:
         for payout_id, found in onward.items():
             one = decided[payout_id]
             one.onward, one.decision = found, follow(one.decision, found[0])
+            if found[0].to:
+                point("failover_decided")
 
     async def _after(self, said: Said, attempt: AttemptRow, decision: Decision) -> None:
         """What follows a change that is written."""
         self._count_report(said, attempt, changed=True)
-        self._count(attempt, decision)
-        frees_slot = self._contract_of(attempt.provider).max_scheduled is not None
-        if decision.phase is Phase.QUEUED or frees_slot:  # what waited for the slot need not wait for the next poll
-            self._on_queued()
+        self._moved(attempt, decision)
         if decision.move is Move.SETTLE:
             self._learned.paid(attempt.account_id, attempt.connection_id, attempt.age_s)
         if decision.paid_late:
             await self._freeze(attempt)
+
+    def _moved(self, attempt: AttemptRow, decision: Decision) -> None:
+        self._count(attempt, decision)
+        frees_slot = self._contract_of(attempt.provider).max_scheduled is not None
+        if decision.phase is Phase.QUEUED or frees_slot:  # what waited for the slot need not wait for the next poll
+            self._on_queued()
 
     async def _freeze(self, attempt: AttemptRow) -> None:
         """Send nothing more through a connection whose word turned out wrong, until a person has looked."""

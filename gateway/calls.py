@@ -13,6 +13,7 @@ from gateway.connections import Connection
 from gateway.ids import bare
 from gateway.recording import Said
 from gateway.store.rows import AttemptRow
+from providers.last_moment import leave_by
 from schemas.checks import DestinationCheck, Verdict
 from schemas.destination import BankAccount
 from schemas.order import Lookup, Order
@@ -38,10 +39,13 @@ def _one_each(reports: list[Report], wanted: int) -> list[Report]:
     return reports if len(reports) == wanted else [Unclear("the connector did not answer for each one")] * wanted
 
 
-async def submit_all(connection: Connection, submission_id: str, orders: Sequence[Order]) -> list[Report]:
-    """Send orders in one submission; one report per order, in order."""
+async def submit_all(
+    connection: Connection, submission_id: str, orders: Sequence[Order], *, send_before: float
+) -> list[Report]:
+    """Send orders in one submission; one report per order, in order. Nothing leaves after `send_before` (monotonic clock)."""
     try:
-        reports = await connection.connector.submit(bare(submission_id), orders)
+        with leave_by(send_before):
+            reports = await connection.connector.submit(bare(submission_id), orders)
     except Exception as error:
         _log.exception("submit.connector_raised", submission=submission_id, provider=connection.row.provider)
         return [Unclear(f"the connector failed with {type(error).__name__} while it was sending")] * len(orders)
@@ -50,12 +54,17 @@ async def submit_all(connection: Connection, submission_id: str, orders: Sequenc
 
 async def read_back(connection: Connection, attempts: Sequence[AttemptRow]) -> list[Report]:
     """Read attempts; one report per attempt, in order."""
+    return await look_up(connection, [lookup_of(a) for a in attempts])
+
+
+async def look_up(connection: Connection, lookups: Sequence[Lookup]) -> list[Report]:
+    """Read attempts that need not be in the database; one report per lookup, in order."""
     try:
-        reports = await connection.connector.find([lookup_of(a) for a in attempts])
+        reports = await connection.connector.find(lookups)
     except Exception as error:
         _log.exception("find.connector_raised", connection=connection.row.id, provider=connection.row.provider)
-        return [Unclear(f"the connector failed with {type(error).__name__} while it was reading")] * len(attempts)
-    return _one_each(reports, len(attempts))
+        return [Unclear(f"the connector failed with {type(error).__name__} while it was reading")] * len(lookups)
+    return _one_each(reports, len(lookups))
 
 
 async def cancel(connection: Connection, attempt: AttemptRow) -> Report:
@@ -77,10 +86,10 @@ async def check(connection: Connection, destination: BankAccount, begun: str | N
 
 
 async def apply_all(apply: Apply, attempts: Sequence[AttemptRow], reports: Sequence[Report], source: str) -> None:
-    """Apply one report per attempt, gathered into as few writes as possible."""
+    """Apply one report per attempt, gathered into as few writes as possible. The attempts are as they were before the call."""
     await asyncio.gather(
         *(
-            apply(Said(account_id=a.account_id, attempt_id=a.id, report=report, source=source))
+            apply(Said(account_id=a.account_id, attempt_id=a.id, report=report, source=source, quiet_s=a.quiet_s))
             for a, report in zip(attempts, reports, strict=True)
         )
     )

@@ -119,6 +119,10 @@ def key_create(
     scope: Annotated[
         list[str] | None, typer.Option(help="May be repeated; all scopes unless given.", show_default=False)
     ] = None,
+    person: Annotated[
+        str | None,
+        typer.Option(help="Whose key it is; where two people must agree, all keys of one person are one.", show_default=False),
+    ] = None,
 ) -> None:
     """Create a key and print it, this one time."""
     settings = load_settings()
@@ -129,10 +133,10 @@ def key_create(
 
     async def work(pool: Pool) -> None:
         if kind is KeyKind.BEARER:
-            bearer = await create_bearer_key(pool, seal, account_id, scopes=scopes)
+            bearer = await create_bearer_key(pool, seal, account_id, scopes=scopes, person=person)
             shown = {"id": bearer.id, "key": bearer.key}
         else:
-            pair = await create_signing_key(pool, seal, account_id, scopes=scopes)
+            pair = await create_signing_key(pool, seal, account_id, scopes=scopes, person=person)
             shown = {"id": pair.id, "keyId": pair.key_id, "secret": pair.secret}
         typer.echo("\n".join(f"{name}: {value}" for name, value in shown.items()))
         typer.echo("Store it now: it is not shown again.", err=True)
@@ -142,11 +146,11 @@ def key_create(
 
 @key_app.command("list")
 def key_list(account_id: AccountId) -> None:
-    """List an account's keys: id, kind, whether it works, scopes. Never the key."""
+    """List an account's keys: id, kind, whether it works, whose it is, scopes. Never the key."""
 
     async def work(pool: Pool) -> None:
-        for key_id, kind, scopes, revoked in await accounts.list_keys(pool, account_id):
-            typer.echo(f"{key_id}  {kind:<7}  {'revoked' if revoked else 'active':<7}  {' '.join(scopes)}")
+        for key_id, kind, person, scopes, revoked in await accounts.list_keys(pool, account_id):
+            typer.echo(f"{key_id}  {kind:<7}  {'revoked' if revoked else 'active':<7}  {person}  {' '.join(scopes)}")
 
     with_database(load_settings(), work)
 
@@ -184,11 +188,15 @@ def connection_create(
     ] = None,
     currency: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.", show_default=False)] = None,
     priority: Annotated[int, typer.Option(help="Lower is preferred.")] = 100,
+    *,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="At our sandbox (GATEWAY_SANDBOX_URL): no money is real.")] = False,
 ) -> None:
     """Create a connection and print its id and the path that the provider's webhooks go to."""
     settings = load_settings()
     seal = Seal(master_key(settings))
     given = _pairs(setting or [])
+    if sandbox:
+        given = _at_sandbox(settings, provider, given)
     secret_values = _read_secrets(secrets_file) if secrets_file else {}
 
     async def work(pool: Pool) -> None:
@@ -234,6 +242,15 @@ def connection_list(account_id: AccountId) -> None:
                 typer.echo(f"    balance there: {amount}, read {age_text(balance.age_s)} ago")
 
     with_database(load_settings(), work)
+
+
+def _at_sandbox(settings: Settings, provider: str, given: dict[str, str]) -> dict[str, str]:
+    """Only when it was asked for by name: nobody's payouts end in a sandbox because of a setting of the process."""
+    if provider in PROVIDERS and "base_url" not in PROVIDERS[provider].settings.model_fields:
+        raise OnboardingError(f"{provider} is not reached over a network, so it has no sandbox. Nothing was created.")
+    if "base_url" in given:
+        raise OnboardingError("--sandbox says where the provider is, and so does base_url: give one. Nothing was created.")
+    return {**given, "base_url": f"{settings.sandbox_address}/{provider}"}
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

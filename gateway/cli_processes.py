@@ -14,18 +14,34 @@ from gateway import logs
 from gateway.app import DemoKeysError
 from gateway.cli_accounts import account_app, connection_app, key_app
 from gateway.cli_channels import connection_channels
+from gateway.cli_holds import hold_app
+from gateway.cli_incidents import connection_resume, incident_app, verify
+from gateway.cli_lookback import lookback_app
 from gateway.cli_providers import provider_app
 from gateway.cli_settings import load_settings, run
 from gateway.demo.run import run_demo
+from gateway.high_water import MarkError
+from gateway.holds import HoldError
+from gateway.incidents import IncidentError
 from gateway.new_provider import NewProviderError
 from gateway.onboarding import OnboardingError
 from gateway.running import StartError, database, serve, serve_sandboxes
 from gateway.sealing import MasterKeyError, new_master_key
-from gateway.settings import Settings
+from gateway.settings import Settings, address
 from gateway.store.database import UnsafeDatabaseError
 
 # What a person can put right: shown as one line, without a traceback.
-EXPECTED = (StartError, OnboardingError, NewProviderError, MasterKeyError, DemoKeysError, UnsafeDatabaseError)
+EXPECTED = (
+    StartError,
+    OnboardingError,
+    IncidentError,
+    HoldError,
+    MarkError,
+    NewProviderError,
+    MasterKeyError,
+    DemoKeysError,
+    UnsafeDatabaseError,
+)
 
 app = typer.Typer(
     help="One API to pay anyone through any provider. Settings come from GATEWAY_*; flags win over them.",
@@ -35,8 +51,13 @@ app = typer.Typer(
 )
 app.add_typer(account_app)
 app.add_typer(key_app)
+app.add_typer(hold_app)
 app.add_typer(connection_app)
 connection_app.command("channels")(connection_channels)
+connection_app.command("resume")(connection_resume)
+app.add_typer(incident_app)
+app.add_typer(lookback_app)
+app.command()(verify)
 app.add_typer(provider_app)
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on.", show_default=False)]
@@ -73,9 +94,8 @@ def sandbox(
 
 
 def _say_address(settings: Settings, port: int) -> None:
-    host = f"[{settings.sandbox_host}]" if ":" in settings.sandbox_host else settings.sandbox_host
     typer.echo(f"Seed {settings.sandbox_seed}: the same seed and the same requests meet the same faults.", err=True)
-    typer.echo(f"http://{host}:{port}")
+    typer.echo(address(settings.sandbox_host, port))
     sys.stdout.flush()
 
 

@@ -4,14 +4,14 @@ Remembers for a second only, so that a changed, paused or revoked connection is 
 Opened secrets live in the connectors and nowhere else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
 
 from gateway.recall import Recall
 from gateway.route_order import NO_HEALTH
-from gateway.routing import Candidate
+from gateway.routing import Candidate, Router
 from gateway.sealing import Seal, connection_place
 from gateway.store import accounts
 from gateway.store.database import Pool
@@ -50,15 +50,19 @@ class Connections:
         self._providers = providers
         self._transport = transport
         self._by_id = Recall(self._read_connection, for_s=_REMEMBER_S)
-        self._by_account = Recall(self._read_candidates, for_s=_REMEMBER_S)
+        self._by_account = Recall(self._read_router, for_s=_REMEMBER_S)
         self._policies = Recall(self._read_policy, for_s=_REMEMBER_S)
 
     async def get(self, connection_id: str) -> Connection | None:
         """One connection by id, or None."""
         return await self._by_id.get(connection_id)
 
-    async def candidates(self, account_id: str) -> list[Candidate]:
+    async def candidates(self, account_id: str) -> Sequence[Candidate]:
         """An account's connections as routing sees them."""
+        return (await self._by_account.get(account_id)).candidates
+
+    async def router(self, account_id: str) -> Router:
+        """Routing among an account's connections."""
         return await self._by_account.get(account_id)
 
     async def policy(self, account_id: str) -> RoutingPolicy:
@@ -89,9 +93,9 @@ class Connections:
         stored = await get_policy(self._pool, account_id)
         return DEFAULT_POLICY if stored is None else RoutingPolicy.model_validate(stored)
 
-    async def _read_candidates(self, account_id: str) -> list[Candidate]:
+    async def _read_router(self, account_id: str) -> Router:
         health = await health_of(self._pool, account_id, fresh_s=_HEALTH_FRESH_S, funds_fresh_s=_FUNDS_FRESH_S)
-        return [
+        candidates = [
             Candidate(
                 connection_id=row.id,
                 name=row.name,
@@ -104,6 +108,7 @@ class Connections:
             for row in await accounts.connections_of(self._pool, account_id)
             if row.provider in self._providers
         ]
+        return Router(candidates)
 
     def _open(self, row: ConnectionRow) -> Connection:
         provider = self._providers[row.provider]

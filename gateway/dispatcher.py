@@ -18,9 +18,11 @@ from gateway.calls import submit_all
 from gateway.check_rules import CheckOutcome
 from gateway.connections import Connection, Connections
 from gateway.gates import Gates
-from gateway.ids import attempt_key, new_id
+from gateway.high_water import HighWater, Position
+from gateway.ids import attempt_id, attempt_key, new_id
 from gateway.learned import Learned
 from gateway.loops import Loop
+from gateway.points import point
 from gateway.recording import Said
 from gateway.sealing import Seal, card_place
 from gateway.store import accounts
@@ -100,9 +102,19 @@ class Dispatcher(Loop):
     name = "dispatcher"
 
     def __init__(
-        self, pool: Pool, connections: Connections, apply: Apply, seal: Seal, learned: Learned, *, poll_s: float
+        self,
+        pool: Pool,
+        connections: Connections,
+        apply: Apply,
+        seal: Seal,
+        learned: Learned,
+        *,
+        poll_s: float,
+        high_water: HighWater | None = None,
     ) -> None:
+        """`high_water`: what tells later that a database has forgotten what went out; None where nothing goes out."""
         super().__init__(poll_s=poll_s)
+        self._high_water = high_water
         self.gates = Gates()
         self._learned = learned
         self._pool = pool
@@ -113,6 +125,8 @@ class Dispatcher(Loop):
 
     async def round(self) -> bool:
         """Claim what may go out and start sending it; whether there may be more."""
+        if self._high_water:
+            self._high_water.make_ready()
         free = _MAX_SENDS - len(self._sending)
         if free <= 0:
             await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
@@ -138,16 +152,28 @@ class Dispatcher(Loop):
     async def claim(self, lanes: Sequence[Lane], *, limit: int, payout_id: str | None = None) -> list[Submission]:
         """Store attempts for queued payouts, in one transaction; what is returned is committed and ours to send."""
         claimed_at = time.monotonic()
+        mark = self._high_water
+        position: Position | None = None
         async with self._pool.acquire() as connection:
             try:
                 async with connection.transaction():
                     queued = await lock_queued(connection, lanes, self.gates.free(), limit=limit, payout_id=payout_id)
                     submissions = self._prepare(queued, claimed_at)
-                    if submissions:
-                        await record_attempts(connection, [a for s in submissions for a in s.attempts])
+                    attempts = [attempt for submission in submissions for attempt in submission.attempts]
+                    if attempts:
+                        point("claim_locked")
+                        position = await record_attempts(connection, attempts, mark.own if mark else None)
+                        point("claim_written")
+                        if mark:
+                            mark.check(position)
             except asyncpg.UniqueViolationError:
                 # Another process filled the same slot, or an exposure is still open: the database has the last word.
                 return []
+        if attempts:
+            point("claim_committed")
+            if mark and position and payout_id is None:
+                highest = max(attempt.payout.attempts + 1 for attempt in attempts)
+                mark.sent(position, attempts[-1].payout.account_id, attempts[-1].id, highest)
         return submissions
 
     async def claim_one(self, payout_id: str, provider: str) -> None:
@@ -161,7 +187,7 @@ class Dispatcher(Loop):
         submissions: list[Submission] = []
         for payouts in together.values():
             contract = self._connections.contract(payouts[0].provider)
-            send_before = claimed_at + _LEASE_MARGIN_S
+            send_before = claimed_at + send_before_s()
             submissions += [
                 _submission(payouts[start : start + contract.batch_size], contract, send_before)
                 for start in range(0, len(payouts), contract.batch_size)
@@ -201,7 +227,11 @@ class Dispatcher(Loop):
         sendable = [order for order in orders if isinstance(order, Order)]
         if time.monotonic() > submission.send_before:
             return [NotSent("it waited so long in this process that its lease was running out")] * len(orders)
-        answers = iter(await submit_all(connection, submission.id, sendable) if sendable else [])
+        if not sendable:
+            return [order for order in orders if isinstance(order, Refused)]
+        point("before_send")
+        answers = iter(await submit_all(connection, submission.id, sendable, send_before=submission.send_before))
+        point("after_send")
         return [next(answers) if isinstance(order, Order) else order for order in orders]
 
     async def _pause_if_refused(self, connection: Connection, reports: Sequence[Report]) -> None:
@@ -220,7 +250,7 @@ def _submission(payouts: Sequence[Queued], contract: Contract, send_before: floa
     attempts = [
         NewAttempt(
             payout=payout,
-            id=new_id(ids.ATTEMPT),
+            id=attempt_id(payout.id, payout.connection_id, payout.attempts + 1),
             key=attempt_key(contract.key_format, payout.id, payout.connection_id, payout.attempts + 1),
             submission_id=submission_id,
             slot=payout.free_slot,
@@ -238,6 +268,11 @@ def _submission(payouts: Sequence[Queued], contract: Contract, send_before: floa
         attempts=attempts,
         send_before=send_before,
     )
+
+
+def send_before_s() -> float:
+    """How long after the moment it claims something a process may begin to send it."""
+    return _LEASE_MARGIN_S
 
 
 def lease_s(contract: Contract) -> float:

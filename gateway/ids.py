@@ -1,10 +1,11 @@
-"""Making ids: a prefix and a UUID version 7, so that they sort by time and never meet. Keys of attempts are derived."""
+"""Making ids: a prefix and a UUID version 7, so that they sort by time and never meet. Ids and keys of attempts are derived."""
 
 import hashlib
 from uuid import UUID
 
 from uuid_utils import uuid7
 
+from schemas import ids
 from schemas.contract import KeyFormat
 
 
@@ -19,9 +20,22 @@ def attempt_key(key_format: KeyFormat, payout_id: str, connection_id: str, numbe
     Stored before it is sent, like any key. That it can be derived again matters after a restored backup has forgotten the
     attempt: the provider can still be asked for it.
     """
-    digest = hashlib.sha256(f"{payout_id} {connection_id} {number}".encode()).digest()
-    key = UUID(bytes=digest[:16], version=4)
+    key = UUID(bytes=_digest(payout_id, connection_id, number)[:16], version=4)
     return str(key) if key_format is KeyFormat.UUID4 else key.hex
+
+
+def attempt_id(payout_id: str, connection_id: str, number: int) -> str:
+    """The id of a payout's attempt: derived like its key, since some providers (Mollie) keep this and not the key.
+
+    Its first part is the time in the payout's id, then its number: ids of attempts sort as their payouts do.
+    """
+    made_at, chance = bare(payout_id)[:12], _digest(payout_id, connection_id, number)[16:]
+    variant = 0x8000 | int.from_bytes(chance[:2], "big") & 0x3FFF
+    return f"{ids.ATTEMPT}_{made_at:0>12}7{number % 0x1000:03x}{variant:04x}{chance[2:8].hex()}"
+
+
+def _digest(payout_id: str, connection_id: str, number: int) -> bytes:
+    return hashlib.sha256(f"{payout_id} {connection_id} {number}".encode()).digest()
 
 
 def bare(some_id: str) -> str:

@@ -18,6 +18,7 @@ from gateway.connections import Connection, Connections
 from gateway.gather import Gather
 from gateway.loops import Loop
 from gateway.metrics import Metrics
+from gateway.points import point
 from gateway.recording import Said
 from gateway.sealing import Seal, card_place, notice_place
 from gateway.store import cards
@@ -69,6 +70,8 @@ class Inbox(Loop):
         """Read what is due; whether there may be more."""
         notices = await claim_notices(self._pool, lease_s=_LEASE_S, limit=_AT_ONCE)
         by_connection: dict[str, list[NoticeRow]] = defaultdict(list)
+        if notices:
+            point("notices_claimed")
         for notice in notices:
             by_connection[notice.connection_id].append(notice)
         for group in by_connection.values():
@@ -89,11 +92,13 @@ class Inbox(Loop):
     async def _settle(self, notices: Sequence[NoticeRow]) -> None:
         try:
             outcomes = await self._read(notices)
+            point("notices_read")
             await asyncio.gather(*(self._outcomes.submit(outcome) for outcome in outcomes))
         except Exception:
             # They stay claimed until their lease runs out, and are read again.
             _log.exception("inbox.read_failed", connection=notices[0].connection_id)
             return
+        point("notices_settled")
         for outcome in outcomes:
             self._metrics.notices.labels(outcome.notice.provider, outcome.state).inc()
 

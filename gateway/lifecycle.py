@@ -4,13 +4,14 @@ The only place that decides how a payout moves. No await, no clock, no network, 
 worked out from clock and contract whether a "not found" may be believed (`Absent`) and passes the answer in.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
 from schemas.failure import FAILURE_MEANING, FailureCode
 from schemas.payout import EXPOSURE, FINAL_PHASES, AttemptState, Exposure, Phase, Status
 from schemas.report import NO_WORDS, NotFound, NotSent, Progress, RefusalCause, Refused, Report, Taken, Unclear, Words
+from schemas.resolution import Outcome
 
 
 class News(StrEnum):
@@ -249,6 +250,7 @@ class Situation:
     cancel_asked: bool = False  # it is to be cancelled: nothing of it goes out any more
     moves_on: bool = False  # the gateway itself asked to cancel the attempt, so as to send through another connection
     paid_late: bool = False  # the attempt is known to have paid after it was closed
+    paid_elsewhere: bool = False  # another attempt of the payout is: whatever this one becomes, a person decides what follows
 
     @property
     def reviewing(self) -> bool:
@@ -326,7 +328,7 @@ def _reason(report: Report, news: News) -> str:
 
 def ended_by(report: Report, state: AttemptState, situation: Situation) -> Ended | None:
     """How the newest attempt has just ended, if another connection may be tried now; None when it may not."""
-    if not situation.is_newest or situation.phase in FINAL_PHASES or situation.cancel_asked:
+    if not situation.is_newest or situation.phase in FINAL_PHASES or situation.cancel_asked or situation.paid_elsewhere:
         return None
     # What is wrong with the recipient's own data, or what a person decided, is wrong at every provider.
     code = report.failure_code if isinstance(report, (Refused, Taken)) else None
@@ -357,18 +359,23 @@ def _changes_nothing(cell: Cell, situation: Situation) -> bool:
     return cell == KEEP or (cell == REVIEW and situation.reviewing)
 
 
+_WITHOUT_MONEY = (Phase.QUEUED, Phase.FAILED, Phase.CANCELLED)
+
+
 def _phase(cell: Cell, state: AttemptState, situation: Situation) -> Phase:
     phase = PHASE_OF[state] if situation.is_newest else situation.phase
     if cell.review and situation.phase in FINAL_PHASES:
         return situation.phase  # a final state is never reopened: the contradiction goes to a person beside it
     if cell.review or (situation.reviewing and phase is Phase.PROCESSING):
         return Phase.NEEDS_REVIEW  # a person was asked: only a final fact answers for them
+    if situation.paid_elsewhere and situation.is_newest and phase in _WITHOUT_MONEY:
+        return Phase.NEEDS_REVIEW  # the recipient has it: neither a third attempt nor the merchant's money back by itself
     if phase is Phase.QUEUED and situation.cancel_asked:
         return Phase.CANCELLED  # nothing of it is out, and nothing of it is wanted
     return phase
 
 
-def _resend_after_s(report: Report, phase: Phase, situation: Situation) -> float | None:
+def _resend_after_s(report: Report | None, phase: Phase, situation: Situation) -> float | None:
     if phase is not Phase.QUEUED or not situation.is_newest:
         return None
     if isinstance(report, Refused):
@@ -388,7 +395,8 @@ def decide(report: Report, situation: Situation, *, absence_believed: bool = Fal
     if cell.paid_late:
         reason = f"{reason}, although this attempt had ended: its money is booked as receivable"
     phase = _phase(cell, state, situation)
-    if phase is Phase.FAILED and isinstance(report, Refused) and report.cause in RESENDABLE and situation.is_newest:
+    waits = isinstance(report, Refused) and report.cause in RESENDABLE and situation.is_newest
+    if phase is Phase.FAILED and waits:
         phase = Phase.CANCELLED if situation.cancel_asked else Phase.QUEUED
 
     taken = report if isinstance(report, Taken) else None
@@ -401,7 +409,7 @@ def decide(report: Report, situation: Situation, *, absence_believed: bool = Fal
         status=status_of(phase, state),
         reason=reason,
         words=report.words if isinstance(report, (Refused, Taken, Unclear)) else NO_WORDS,
-        review_reason=reason if cell.review else situation.review_reason if phase is Phase.NEEDS_REVIEW else None,
+        review_reason=reason if cell.review else (situation.review_reason or reason) if phase is Phase.NEEDS_REVIEW else None,
         move=Move.PAID_LATE if cell.paid_late else move_of(situation.phase, phase),
         resend_after_s=_resend_after_s(report, phase, situation),
         resend_alone=isinstance(report, Refused) and report.cause is RefusalCause.ALONE,
@@ -458,15 +466,6 @@ MARKS: dict[Progress, tuple[AttemptState, ...]] = {
 }
 
 
-class Outcome(StrEnum):
-    """What people at the desk may find out about an attempt that nobody else can explain."""
-
-    PAID = "paid"
-    FAILED = "failed"  # it is over and no money has moved
-    RETURNED = "returned"  # the money went out and is back
-    NOT_SENT = "not_sent"  # the provider never had it: the payout goes out again
-
-
 # What each outcome makes of an attempt. For one that is over, only what does not reopen it.
 _OPEN_OUTCOMES = {
     Outcome.PAID: _S.PAID,
@@ -486,6 +485,69 @@ RESOLVED: dict[AttemptState, dict[Outcome, AttemptState]] = {
     _S.REFUSED: {Outcome.FAILED: _S.REFUSED, Outcome.PAID: _S.PAID},
     _S.CANCELLED: {Outcome.FAILED: _S.CANCELLED},
 }
+
+
+class Unresolvable(StrEnum):
+    """Why the desk cannot say this of an attempt."""
+
+    OFF_DESK = "off_desk"  # no person was asked
+    SENDING = "sending"  # it is on its way out, so nobody can know yet
+    OVERTAKEN = "overtaken"  # another attempt was made after it: a late fact belongs to its own attempt
+    IMPOSSIBLE = "impossible"  # it is over, and this is not how
+    PAID_LATE = "paid_late"  # its hold is released: money that left all the same is an incident, with books of its own
+    PAID_ELSEWHERE = "paid_elsewhere"  # another attempt paid after it had ended: going out again would pay twice
+
+
+_FOUND_OUT = {
+    Outcome.PAID: "that it was paid",
+    Outcome.FAILED: "that it is over and no money has moved",
+    Outcome.RETURNED: "that it was paid and the money is back",
+    Outcome.NOT_SENT: "that the provider never had it",
+}
+_FAILURE_AT_DESK = {Phase.FAILED: FailureCode.OPERATOR, Phase.RETURNED: FailureCode.RETURNED}
+
+
+def _unresolvable(outcome: Outcome, situation: Situation, *, being_sent: bool, paid_elsewhere: bool) -> Unresolvable | None:
+    if not situation.reviewing:
+        return Unresolvable.OFF_DESK
+    if being_sent or situation.attempt_state is AttemptState.SENDING:
+        return Unresolvable.SENDING
+    reopens = outcome is Outcome.PAID and situation.attempt_state in REOPENED
+    if reopens and (situation.phase in FINAL_PHASES or not situation.is_newest):
+        return Unresolvable.PAID_LATE
+    if not situation.is_newest:
+        return Unresolvable.OVERTAKEN
+    if outcome not in RESOLVED[situation.attempt_state]:
+        return Unresolvable.IMPOSSIBLE
+    goes_out_again = outcome is Outcome.NOT_SENT and situation.phase not in FINAL_PHASES
+    return Unresolvable.PAID_ELSEWHERE if goes_out_again and paid_elsewhere else None
+
+
+def resolve(
+    outcome: Outcome, situation: Situation, *, being_sent: bool = False, paid_elsewhere: bool = False
+) -> Decision | Unresolvable:
+    """What two people at the desk change by finding out how the newest attempt ended; or why they cannot say so.
+
+    `being_sent`: a repetition with the same key may still be on its way. `paid_elsewhere`: another attempt of the payout is
+    known to have paid after it had ended.
+    """
+    if why := _unresolvable(outcome, situation, being_sent=being_sent, paid_elsewhere=paid_elsewhere):
+        return why
+    state = RESOLVED[situation.attempt_state][outcome]
+    stands = state is situation.attempt_state
+    decided = replace(situation, paid_elsewhere=False)  # these are the people whom that was waiting for
+    phase = situation.phase if stands and situation.phase in FINAL_PHASES else _phase(_to(state), state, decided)
+    return Decision(
+        attempt_state=state,
+        exposure=EXPOSURE[state],
+        phase=phase,
+        status=status_of(phase, state),
+        reason=f"two people found out {_FOUND_OUT[outcome]}{', as it stood' if stands else ''}",
+        move=move_of(situation.phase, phase),
+        resend_after_s=_resend_after_s(None, phase, situation),
+        failure_code=_FAILURE_AT_DESK.get(phase),
+        ended=Ended.NOT_SENT if phase is Phase.QUEUED else None,
+    )
 
 
 def is_unsent(phase: Phase, state: AttemptState | None) -> bool:

@@ -7,10 +7,12 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import structlog
+
+from gateway.log_lines import HeldLines
 
 # Ids of ours are hexadecimal after their prefix; anything else with so many digits in a row is somebody's number.
 _NUMBER = re.compile(r"(?<![0-9A-Za-z_\-.])\d{8,}(?![0-9A-Za-z_\-.])")
@@ -58,12 +60,17 @@ def _render(level: str, fields: dict[str, Any]) -> bytes:
     return orjson.dumps({name: value for name, value in fields.items() if value is not None}, default=repr)
 
 
-def _logger_from(level: int) -> type[Any]:
+_CAN_WAIT = frozenset({"debug", "info"})
+
+
+def _logger_from(level: int, held: HeldLines | None) -> type[Any]:
     class Logger(structlog.make_filtering_bound_logger(level)):  # type: ignore[misc] # made at run time
         """Renders a line in one step: structlog's chain of steps takes twice as long, and every request logs a line."""
 
         def _proxy_to_logger(self, method_name: str, event: str | None = None, *_args: Any, **fields: Any) -> None:
             self._logger.msg(_render(method_name, {"event": event, **fields}))
+            if held is not None and method_name not in _CAN_WAIT:
+                held.let_go()
 
     return Logger
 
@@ -81,10 +88,11 @@ class _Forward(logging.Handler):
 def configure(level: str, *, stream: Any = None) -> None:
     """Set logging up for the process; `stream` takes bytes and defaults to standard output."""
     number = logging.getLevelNamesMapping()[level.upper()]
+    held = HeldLines(sys.stdout.buffer) if stream is None else None
     structlog.configure(
         cache_logger_on_first_use=True,
-        wrapper_class=_logger_from(number),
-        logger_factory=structlog.BytesLoggerFactory(stream or sys.stdout.buffer),
+        wrapper_class=_logger_from(number, held),
+        logger_factory=structlog.BytesLoggerFactory(cast("Any", held or stream)),
     )
     root = logging.getLogger()
     root.handlers[:] = [_Forward()]

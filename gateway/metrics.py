@@ -83,3 +83,54 @@ class Metrics:
             registry=self.registry,
         )
         self.paused = Gauge("gateway_connections_paused", "Connections that are paused", ["provider"], registry=self.registry)
+        self.recovery_hold = Gauge(
+            "gateway_recovery_hold", "1 while a recovery hold is open and nothing is sent", registry=self.registry
+        )
+        self.reviews_open = Gauge("gateway_reviews_open", "Payouts that wait for a person", registry=self.registry)
+        self.review_age_s = Gauge(
+            "gateway_review_age_seconds", "How long the oldest of them has waited for a person", registry=self.registry
+        )
+        self.incidents_open = Gauge(
+            "gateway_incidents_open", "Incidents that no person has closed", ["kind"], registry=self.registry
+        )
+        self.incident_age_s = Gauge(
+            "gateway_incident_age_seconds",
+            "Age of the oldest incident that no person has closed",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.invariant_violations = Gauge(
+            "gateway_invariant_violations",
+            "Rows that break a rule of the books: must be zero",
+            ["rule"],
+            registry=self.registry,
+        )
+        self.invariants_checked = Gauge(
+            "gateway_invariants_checked_timestamp_seconds",
+            "When this process last checked all rules that were due",
+            registry=self.registry,
+        )
+        self.invariant_failures = Counter(
+            "gateway_invariant_failures_total",
+            "Checks of a rule that could not be made: nobody knows whether it holds",
+            ["rule"],
+            registry=self.registry,
+        )
+        self.lookback_age_s = Gauge(
+            "gateway_lookback_age_seconds",
+            "Up to how long ago a connection's payouts were compared with its provider's whole list: the oldest",
+            ["provider"],
+            registry=self.registry,
+        )
+        self.lookbacks = Counter(
+            "gateway_lookbacks_total",
+            "Comparisons with a provider's own list, by how much of it could be read",
+            ["provider", "outcome"],
+            registry=self.registry,
+        )
+        self.lookback_differences = Counter(
+            "gateway_lookback_differences_total",
+            "Incidents that comparisons with providers' own lists have opened",
+            ["provider", "kind"],
+            registry=self.registry,
+        )

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from providers.base import Provider
 from schemas import ids
 from schemas.money import CURRENCY_EXPONENT, InexpressibleAmountError, to_minor
 from schemas.requests import CreditBalance
+
+_PERSON_LIMIT = 100
 
 
 class OnboardingError(ValueError):
@@ -64,8 +67,22 @@ async def _check_account(pool: Pool, account_id: str) -> None:
         raise OnboardingError(f"there is no account {account_id}")
 
 
+def _person(name: str | None, key_id: str) -> str:
+    """Whose key it is; of nobody named it is somebody's of its own. Spelling must not make two people of one."""
+    person = key_id if name is None else " ".join(unicodedata.normalize("NFKC", name).split())
+    if not person or not person.isprintable() or len(person) > _PERSON_LIMIT:
+        raise OnboardingError(f"a person is named by 1 to {_PERSON_LIMIT} printable characters; no key was created")
+    return person
+
+
 async def create_bearer_key(
-    pool: Pool, seal: Seal, account_id: str, *, key: str | None = None, scopes: Sequence[str] = SCOPES
+    pool: Pool,
+    seal: Seal,
+    account_id: str,
+    *,
+    key: str | None = None,
+    scopes: Sequence[str] = SCOPES,
+    person: str | None = None,
 ) -> BearerKey:
     """Create a Bearer key. Only its keyed hash is stored."""
     await _check_account(pool, account_id)
@@ -77,6 +94,7 @@ async def create_bearer_key(
         key_id=created.id,
         kind="bearer",
         lookup=seal.lookup_of(key),
+        person=_person(person, created.id),
         secret_sealed=None,
         scopes=list(scopes),
     )
@@ -91,6 +109,7 @@ async def create_signing_key(
     key_id: str | None = None,
     secret: str | None = None,
     scopes: Sequence[str] = SCOPES,
+    person: str | None = None,
 ) -> SigningKey:
     """Create a key pair for signed requests. The secret is stored sealed, since signatures are checked with it."""
     await _check_account(pool, account_id)
@@ -103,6 +122,7 @@ async def create_signing_key(
         key_id=created.id,
         kind="signing",
         lookup=created.key_id,
+        person=_person(person, created.id),
         secret_sealed=seal.seal(created.secret.encode(), key_place(account_id, created.id)),
         scopes=list(scopes),
     )

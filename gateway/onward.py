@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from gateway.connections import Connections
 from gateway.failover import Next, next_connection
 from gateway.lifecycle import Ended
-from gateway.routing import Route, route
+from gateway.routing import Route
 from gateway.store.database import Pool
 from gateway.store.routes import routable_payouts
 from gateway.store.rows import AttemptRow
@@ -28,7 +28,7 @@ class OnwardRoutes:
         for attempt, how in ended:
             payout = payouts[attempt.payout_id]
             policy = await self._connections.policy(attempt.account_id)
-            found = route(payout.wanted, await self._connections.candidates(attempt.account_id), policy)
+            found = (await self._connections.router(attempt.account_id)).route(payout.wanted, policy)
             onward = next_connection(
                 how,
                 at=attempt.connection_id,

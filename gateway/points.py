@@ -1,8 +1,8 @@
 """Named points: places in the flow where a test can have this process killed, paused, or thrown out.
 
-Off, a point is one look at an empty dictionary. They are switched on by `GATEWAY_POINTS="before_send:kill:3"` (at the third time
-that this process gets there; several with commas between), which is refused outside demo mode: a gateway that pays must not
-be able to harm itself on request. Decides nothing, and no code may depend on a point.
+Off, a point is one look at an empty dictionary. `GATEWAY_POINTS="before_send:kill:3"` switches one on, for the third time that
+this process gets there; several stand with commas between. That is refused outside demo mode: a gateway that pays must not be
+able to harm itself on request. Decides nothing, and no code may depend on a point.
 """
 
 import asyncio

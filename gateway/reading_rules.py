@@ -4,19 +4,31 @@ Pure: the ages come with the row, measured by the database's clock.
 """
 
 from gateway.store.rows import AttemptRow
-from schemas.contract import Contract
+from schemas.contract import CancelRule, Contract
 from schemas.payout import AttemptState, Exposure
 from schemas.report import NotSent, Refused, Report
 
 
 def absence_believed(contract: Contract, attempt: AttemptRow) -> bool:
-    """Whether "not found" is proof by now: their find is authoritative, its time has passed, and no repetition is due."""
+    """Whether "not found" is proof by now: their find is authoritative, its time has passed, and no repetition is due.
+
+    Never of an attempt that was taken over after a restore: it stands for others, which may be somewhere else.
+    """
+    if attempt.adopted:
+        return False
     return contract.find_by_key and attempt.quiet_s >= contract.visibility_s and not may_resend(contract, attempt)
 
 
 def may_resend(contract: Contract, attempt: AttemptRow) -> bool:
     """Whether the provider surely still knows the attempt's key, so that the same order again cannot pay twice."""
-    return attempt.state is AttemptState.UNCONFIRMED and attempt.age_s < contract.replay_window_s
+    is_ours = attempt.state is AttemptState.UNCONFIRMED and not attempt.adopted
+    return is_ours and attempt.age_s < contract.replay_window_s
+
+
+def may_cancel(contract: Contract, attempt: AttemptRow) -> bool:
+    """Whether the provider can still be asked to stop the attempt, and was not asked yet."""
+    pending = attempt.state is AttemptState.PENDING and not contract.operator_marks
+    return pending and contract.cancel is CancelRule.WHILE_PENDING and not attempt.cancel_asked
 
 
 def next_check_s(contract: Contract, age_s: float) -> float | None:

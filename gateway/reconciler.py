@@ -5,6 +5,7 @@ attempt up quietly, and never takes "we cannot find it" for "it did not happen" 
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -13,10 +14,11 @@ import structlog
 from gateway.apply import Apply
 from gateway.calls import apply_all, cancel, read_back, submit_all
 from gateway.connections import Connection, Connections
-from gateway.dispatcher import lease_s, order_of
+from gateway.dispatcher import lease_s, order_of, send_before_s
 from gateway.ids import new_id
 from gateway.loops import Loop
-from gateway.reading_rules import may_resend
+from gateway.points import point
+from gateway.reading_rules import may_cancel, may_resend
 from gateway.sealing import Seal
 from gateway.store.attempts import claim_due, destinations_of, mark_resent
 from gateway.store.database import Pool
@@ -48,6 +50,8 @@ class Reconciler(Loop):
     async def round(self) -> bool:
         """Read what is due; whether there may be more."""
         due = await claim_due(self._pool, lease_s=_LEASE_S, limit=_AT_ONCE)
+        if due:
+            point("due_claimed")
         by_connection: dict[str, list[AttemptRow]] = defaultdict(list)
         for attempt in due:
             by_connection[attempt.connection_id].append(attempt)
@@ -75,7 +79,11 @@ class Reconciler(Loop):
 
     async def _cancel(self, connection: Connection, attempts: Sequence[AttemptRow]) -> None:
         """Ask the provider to stop what somebody wants cancelled. Only the read that follows is believed."""
+        if attempts:
+            point("before_cancel")
         answers = await asyncio.gather(*(cancel(connection, attempt) for attempt in attempts))
+        if attempts:
+            point("after_cancel")
         refused = [(a, answer) for a, answer in zip(attempts, answers, strict=True) if isinstance(answer, Unclear)]
         await apply_all(self._apply, [a for a, _ in refused], [answer for _, answer in refused], f"{SOURCE}: cancel")
 
@@ -91,14 +99,29 @@ class Reconciler(Loop):
             if not pairs:
                 continue
             submission_id = new_id(ids.SUBMISSION)
-            again = [a for a, _ in pairs]
-            await mark_resent(self._pool, again, submission_id=submission_id, lease_s=lease_s(contract))
-            reports = await submit_all(connection, submission_id, [o for _, o in pairs])
-            await apply_all(self._apply, again, reports, SOURCE)
+            point("before_resend_marked")
+            send_before = time.monotonic() + send_before_s()
+            marked = await mark_resent(
+                self._pool,
+                [a for a, _ in pairs],
+                submission_id=submission_id,
+                lease_s=lease_s(contract),
+                within_s=contract.replay_window_s,
+            )
+            ours = [(a, o) for a, o in pairs if a.id in marked]
+            if not ours:
+                continue
+            point("after_resend_marked")
+            reports = await submit_all(connection, submission_id, [o for _, o in ours], send_before=send_before)
+            point("after_resend")
+            await apply_all(self._apply, [a for a, _ in ours], reports, SOURCE)
 
     async def _give_up(self, connection: Connection, attempts: Sequence[AttemptRow], reports: Sequence[Report]) -> None:
         """Put on a person's desk what nobody has been able to explain, or what has not moved, for too long."""
         for attempt, report in zip(attempts, reports, strict=True):
             reason = stuck_reason(connection.contract, attempt, report)
-            if reason is not None:
+            if reason is None:
+                continue
+            can_move = may_cancel(connection.contract, attempt) and attempt.review_reason is None
+            if not (can_move and await self._apply.ask_to_move_on(attempt, reason)):
                 await self._apply.to_person(attempt, reason)

@@ -3,7 +3,7 @@
 Pure. What is decided comes from `gateway.lifecycle` and `gateway.failover`; writing it is `gateway.store.changes`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.failover import Next
@@ -35,6 +35,7 @@ class Said:
     failure_text: str | None = None
     evidence: str | None = None  # how the person knows
     allowed_from: tuple[AttemptState, ...] | None = None  # a person may say this only in these states
+    quiet_s: float | None = None  # of a read: how long ago the last send was when the provider was asked
 
 
 def _words(words: Words) -> dict[str, str] | None:
@@ -56,7 +57,18 @@ def situation_of(attempt: AttemptRow) -> Situation:
         cancel_asked=attempt.cancel_asked and not attempt.moves_on,
         moves_on=attempt.moves_on,
         paid_late=attempt.paid_late,
+        paid_elsewhere=attempt.paid_elsewhere,
     )
+
+
+def as_asked(said: Said, attempt: AttemptRow) -> AttemptRow:
+    """The attempt with no more quiet than the provider had when it was asked: this process may have stood still since.
+
+    "Not found" before the visibility time stays too early, however late it is told.
+    """
+    if said.quiet_s is None or said.quiet_s >= attempt.quiet_s:
+        return attempt
+    return replace(attempt, quiet_s=said.quiet_s)
 
 
 def _event_type(before: Situation, decision: Decision) -> str:

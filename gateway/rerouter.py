@@ -14,7 +14,6 @@ from gateway.gates import Gates
 from gateway.learned import Learned
 from gateway.lifecycle import Ended
 from gateway.loops import Loop
-from gateway.routing import route
 from gateway.store.accounts import paused_connections
 from gateway.store.database import Pool
 from gateway.store.routes import LearnedHealth, RoutablePayout, share_health, waiting_at
@@ -59,7 +58,7 @@ class Rerouter(Loop):
 
     async def _move(self, payout: RoutablePayout) -> None:
         policy = await self._connections.policy(payout.account_id)
-        found = route(payout.wanted, await self._connections.candidates(payout.account_id), policy)
+        found = (await self._connections.router(payout.account_id)).route(payout.wanted, policy)
         onward = next_connection(
             Ended.NOT_SENT,
             at=payout.connection_id,

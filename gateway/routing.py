@@ -16,7 +16,8 @@ from schemas.money import to_decimal_text
 from schemas.policy import DEFAULT_POLICY, By, Condition, RoutingPolicy, Strategy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, like rows: one is made for every create, and nobody changes it.
+@dataclass(slots=True, kw_only=True)
 class Wanted:
     """What a payout asks of its route. `provider` and `connection_id` pin it; `stable_key` decides its place in a split."""
 
@@ -147,8 +148,11 @@ def strategy_for(wanted: Wanted, policy: RoutingPolicy) -> tuple[Strategy, str |
     return policy.otherwise, None
 
 
-def _problems(wanted: Wanted, candidate: Candidate, strategy: Strategy) -> Iterator[tuple[Why, str]]:
-    """What keeps a connection from carrying the payout. Each rule may count on those before it, so only the first is asked."""
+def _lasting_problems(wanted: Wanted, candidate: Candidate, strategy: Strategy) -> Iterator[tuple[Why, str]]:
+    """What keeps a connection from carrying any payout like this one, whatever its amount (see `_likeness`).
+
+    Each rule may count on those before it, so only the first is asked.
+    """
     contract = candidate.contract
     if _is_pinned_elsewhere(wanted, candidate):
         yield Why.PIN, "the request names another one"
@@ -168,8 +172,6 @@ def _problems(wanted: Wanted, candidate: Candidate, strategy: Strategy) -> Itera
     pattern = contract.descriptor_pattern
     if wanted.descriptor is not None and pattern is not None and not re.fullmatch(pattern, wanted.descriptor):
         yield Why.DESCRIPTOR, f"{contract.title} cannot put this statementDescriptor on a statement"
-    if reason := _amount_problem(wanted, contract):
-        yield Why.AMOUNT, reason
 
 
 def _behind(wanted: Wanted, candidate: Candidate) -> Behind | None:
@@ -187,26 +189,85 @@ def _behind(wanted: Wanted, candidate: Candidate) -> Behind | None:
 _LAST = {None: 0, Behind.SATURATED: 1, Behind.SHORT_OF_FUNDS: 2, Behind.CIRCUIT_OPEN: 3, Behind.PAUSED: 4}
 
 
-def route(wanted: Wanted, candidates: Sequence[Candidate], policy: RoutingPolicy = DEFAULT_POLICY) -> Route:
-    """Order the connections that can carry the payout: working ones first, then by the policy, then by priority and id.
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """What is the same for all payouts that are alike."""
 
-    What is wrong for a moment (paused, circuit open, balance too low, pace used up) puts a connection last and never out:
-    a payout that only it can carry waits there.
-    """
-    strategy, rule = strategy_for(wanted, policy)
-    fitting: list[Candidate] = []
-    excluded: list[Exclusion] = []
-    behind: dict[str, Behind] = {}
-    for candidate in candidates:
-        if problem := next(_problems(wanted, candidate, strategy), None):
-            excluded.append(Exclusion(candidate.connection_id, *problem))
-            continue
-        fitting.append(candidate)
-        if reason := _behind(wanted, candidate):
-            behind[candidate.connection_id] = reason
-    if len(fitting) > 1:
-        place = place_by(strategy, policy, wanted.amount_minor, wanted.currency, wanted.stable_key)
-        fitting.sort(
-            key=lambda c: (_LAST[behind.get(c.connection_id)], place(c.connection_id, c.health), c.priority, c.connection_id)
-        )
-    return Route(tuple(fitting), tuple(excluded), strategy.by, rule, behind)
+    fitting: tuple[Candidate, ...]
+    excluded: tuple[Exclusion, ...]
+
+
+def _likeness(wanted: Wanted, strategy: Strategy) -> tuple[object, ...]:
+    """What `_lasting_problems` looks at."""
+    pinned = tuple(strategy.connections or ()) if strategy.by is By.PIN else None
+    return (
+        wanted.currency,
+        wanted.destination_type,
+        wanted.bank_code,
+        wanted.descriptor,
+        wanted.card_connection_id,
+        wanted.provider,
+        wanted.connection_id,
+        wanted.country,
+        pinned,
+    )
+
+
+class Router:
+    """Routes among the same connections, and works out only once what is the same for payouts that are alike."""
+
+    def __init__(self, candidates: Sequence[Candidate], *, remember: int = 1000) -> None:
+        self.candidates = candidates
+        self._remember = remember
+        self._alike: dict[tuple[object, ...], _Alike] = {}
+
+    def route(self, wanted: Wanted, policy: RoutingPolicy = DEFAULT_POLICY) -> Route:
+        """Order the connections that can carry the payout: working ones first, then by the policy, then by priority and id.
+
+        What is wrong for a moment (paused, circuit open, balance too low, pace used up) puts a connection last and never
+        out: a payout that only it can carry waits there.
+        """
+        strategy, rule = strategy_for(wanted, policy)
+        alike = self._find_alike(wanted, strategy)
+        fitting: list[Candidate] = []
+        excluded: list[Exclusion] = list(alike.excluded)
+        behind: dict[str, Behind] = {}
+        for candidate in alike.fitting:
+            if problem := _amount_problem(wanted, candidate.contract):
+                excluded.append(Exclusion(candidate.connection_id, Why.AMOUNT, problem))
+                continue
+            fitting.append(candidate)
+            if reason := _behind(wanted, candidate):
+                behind[candidate.connection_id] = reason
+        if len(fitting) > 1:
+            place = place_by(strategy, policy, wanted.amount_minor, wanted.currency, wanted.stable_key)
+            fitting.sort(
+                key=lambda c: (
+                    _LAST[behind.get(c.connection_id)],
+                    place(c.connection_id, c.health),
+                    c.priority,
+                    c.connection_id,
+                )
+            )
+        return Route(tuple(fitting), tuple(excluded), strategy.by, rule, behind)
+
+    def _find_alike(self, wanted: Wanted, strategy: Strategy) -> _Alike:
+        likeness = _likeness(wanted, strategy)
+        known = self._alike.get(likeness)
+        if known is None:
+            fitting: list[Candidate] = []
+            excluded: list[Exclusion] = []
+            for candidate in self.candidates:
+                if problem := next(_lasting_problems(wanted, candidate, strategy), None):
+                    excluded.append(Exclusion(candidate.connection_id, *problem))
+                else:
+                    fitting.append(candidate)
+            known = _Alike(tuple(fitting), tuple(excluded))
+            if len(self._alike) < self._remember:  # descriptors and bank codes come from merchants, in any number
+                self._alike[likeness] = known
+        return known
+
+
+def route(wanted: Wanted, candidates: Sequence[Candidate], policy: RoutingPolicy = DEFAULT_POLICY) -> Route:
+    """The route of one payout: see `Router.route`."""
+    return Router(candidates).route(wanted, policy)

@@ -1,8 +1,8 @@
 """The one HTTP transport: what all connectors speak through, and the only place that says "nothing was sent".
 
 `Transport` sends once (POST, DELETE) or reads (GET, repeated a little), and returns an `Answer`, `NotSent` or `Unclear`.
-It never follows a redirect, never repeats a send, never raises for network trouble, and never puts a header, a body or
-a query into an error, a log or a repr.
+It never follows a redirect, never repeats a send, never begins one after its last moment (`providers.last_moment`), never
+raises for network trouble, and never puts a header, a body or a query into an error, a log or a repr.
 """
 
 import time
@@ -15,6 +15,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_after_delay, wait_random
 from yarl import URL
 
+from providers.last_moment import LastMomentBody, TooLateError
 from schemas.report import NotSent, Unclear
 
 USER_AGENT = "payout-gateway"
@@ -64,11 +65,15 @@ def _ignore_word(_provider: str, _table: str, _word: str) -> None:
     pass
 
 
+def _ignore_leaving() -> None:
+    pass
+
+
 class Transport:
-    """Two aiohttp sessions and two hooks. One per process; made and closed by the composition root.
+    """Two aiohttp sessions and three hooks. One per process; made and closed by the composition root.
 
     `on_call(provider, operation, outcome, seconds)` hears of every request; `on_unknown_word(provider, table, word)` of
-    every word that is in no table. Both must be quick and must not raise.
+    every word that is in no table; `on_leaving()` that the first byte of a send is next. All must be quick and must not raise.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Transport:
         *,
         on_call: OnCall = _ignore_call,
         on_unknown_word: OnUnknownWord = _ignore_word,
+        on_leaving: Callable[[], None] = _ignore_leaving,
         send_timeouts: Timeouts = Timeouts(),
         read_timeouts: Timeouts = Timeouts(answer_s=15.0, total_s=20.0),
         max_connections: int = 256,
@@ -83,6 +89,7 @@ class Transport:
     ) -> None:
         self.on_unknown_word = on_unknown_word
         self._on_call = on_call
+        self._on_leaving = on_leaving
         self._send_timeouts = send_timeouts
         self._read_timeouts = read_timeouts
         self._max_connections = max_connections
@@ -113,9 +120,10 @@ class Transport:
         body: bytes,
         max_bytes: int = SEND_MAX_BYTES,
     ) -> Answer | NotSent | Unclear:
-        """POST once. `NotSent` only when no connection came about, so that no byte of the request left."""
+        """POST once. `NotSent` only when no byte of the request left: no connection came about, or it came too late."""
         self._send_session = self._send_session or self._session(self._send_timeouts, keep_alive=False)
-        return await self._timed(provider, operation, self._send_session, "POST", url, headers, body, max_bytes)
+        last = LastMomentBody(body, self._on_leaving)
+        return await self._timed(provider, operation, self._send_session, "POST", url, headers, last, max_bytes)
 
     async def delete(
         self, provider: str, operation: str, url: str, *, headers: Mapping[str, str], max_bytes: int = SEND_MAX_BYTES
@@ -166,7 +174,7 @@ class Transport:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: LastMomentBody | None,
         max_bytes: int,
     ) -> Answer | NotSent | Unclear:
         started = time.perf_counter()
@@ -184,7 +192,7 @@ async def _call(
     method: str,
     url: str,
     headers: Mapping[str, str],
-    body: bytes | None,
+    body: LastMomentBody | None,
     max_bytes: int,
 ) -> Answer | NotSent | Unclear:
     try:
@@ -201,7 +209,10 @@ async def _call(
         return Unclear(f"the answer is longer than {max_bytes} bytes")
     except TimeoutError as error:
         return Unclear(f"no complete answer in time: {type(error).__name__}")
-    except Exception as error:  # whatever else happened, the request may have arrived: never guess
+    except Exception as error:
+        if isinstance(error.__cause__, TooLateError):
+            return NotSent("it could not leave before its time was over")
+        # Whatever else happened, the request may have arrived: never guess.
         return Unclear(f"no complete answer: {type(error).__name__}")
 
 

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from schemas.failure import FailureCode
 from schemas.payout import Phase, Status
+from schemas.resolution import Outcome
 
 Data = TypeVar("Data")
 IsoTime = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", examples=["2026-01-01T00:00:00.000Z"])]
@@ -69,6 +70,18 @@ class FailureAnswer(Answer):
     provider_text: str | None
 
 
+class ResolutionAnswer(Answer):
+    """What one person at the desk found out about a payout, until a second person has confirmed it."""
+
+    id: str
+    outcome: Outcome
+    evidence: str
+    reason: str
+    proposed_by: str
+    proposed_at: IsoTime
+    needs: str
+
+
 class PayoutAnswer(Answer):
     """A payout as its merchant sees it: Plugipay's keys, and ours after them."""
 
@@ -102,6 +115,7 @@ class PayoutAnswer(Answer):
     failure_code: str | None
     failure: FailureAnswer | None
     review_reason: str | None
+    resolution: ResolutionAnswer | None
     final_at: IsoTime | None
 
 

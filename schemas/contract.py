@@ -100,6 +100,7 @@ class Contract:
     reads_balance: bool = False
     lists_channels: bool = False  # can say which banks and wallets it pays to
     lists_payouts: bool = False  # can list its payouts by time, those that we did not make too
+    listing_is_payouts_only: bool = False  # that list holds nothing but payouts, so a row that is not ours is somebody's payout
     rate_per_s: float | None = None  # pacing of submits per connection; None = not paced
     countries: frozenset[str] = frozenset()
     # Currency -> the `bankCode`s that it takes there. In a currency that is not here none is asked for, and any passes.

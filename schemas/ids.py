@@ -15,6 +15,9 @@ ACCOUNT: Final = "acct"
 EVENT: Final = "evt"
 NOTICE: Final = "ntc"
 LEDGER_TRANSACTION: Final = "ltx"
+DECISION: Final = "dec"
+INCIDENT: Final = "inc"
+HOLD: Final = "hold"
 REQUEST: Final = "req"
 
 _SHAPE = re.compile(r"[a-z]+_[0-9a-f]{32}")

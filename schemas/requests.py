@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from schemas.destination import Destination
 from schemas.money import CURRENCY_EXPONENT, MAX_AMOUNT_MINOR
+from schemas.resolution import WITHDRAW, Outcome
 from schemas.text import Text, one_of
 
 Currency = Annotated[str, one_of(CURRENCY_EXPONENT, "an ISO 4217 currency")]
@@ -104,6 +105,24 @@ class MarkReturned(Request):
 
 class Cancel(Request):
     """`cancel`: an empty object."""
+
+
+_SAID_AT_DESK = (*Outcome, WITHDRAW)
+
+
+class Resolve(Request):
+    """`resolve`: what a person found out about a payout that needs review. The same from a second person makes it so."""
+
+    outcome: Annotated[
+        str,
+        one_of(_SAID_AT_DESK, "paid, failed, returned, not_sent or withdraw"),
+        Field(
+            description="How it ended; not_sent sends it again. withdraw takes back what you proposed yourself",
+            json_schema_extra={"enum": list(_SAID_AT_DESK)},
+        ),
+    ]
+    evidence: Evidence
+    reason: Annotated[Text, Field(max_length=500, description="Why this follows from the evidence")]
 
 
 class UpdateBankAccount(Request):

@@ -20,12 +20,13 @@ from gateway.store.database import Pool
 
 PAYOUT_READ: Final = "plugipay:payout:read"
 PAYOUT_WRITE: Final = "plugipay:payout:write"
+PAYOUT_RESOLVE: Final = "plugipay:payout:resolve"
 LEDGER_READ: Final = "plugipay:ledger:read"
 LEDGER_WRITE: Final = "plugipay:ledger:write"
 CARD_READ: Final = "plugipay:card:read"
 CARD_WRITE: Final = "plugipay:card:write"
 ROUTING_WRITE: Final = "plugipay:routing:write"
-SCOPES: Final = (PAYOUT_READ, PAYOUT_WRITE, LEDGER_READ, LEDGER_WRITE, CARD_READ, CARD_WRITE, ROUTING_WRITE)
+SCOPES: Final = (PAYOUT_READ, PAYOUT_WRITE, PAYOUT_RESOLVE, LEDGER_READ, LEDGER_WRITE, CARD_READ, CARD_WRITE, ROUTING_WRITE)
 
 _SIGNED = re.compile(r"Plugipay-HMAC-SHA256 keyId=([\x21-\x2b\x2d-\x7e]{1,200}), scope=\*, signature=([0-9a-f]{64})")
 _BEARER = re.compile(r"Bearer ([\x21-\x7e]{8,200})")
@@ -42,6 +43,7 @@ class Caller:
     scopes: frozenset[str]
     default_currency: str
     secret: bytes = field(default=b"", repr=False)
+    person: str = ""  # whose key it is
 
     @property
     def source(self) -> str:
@@ -119,4 +121,4 @@ class Auth:
         if row is None:
             return None
         secret = self._seal.open(row.secret_sealed, key_place(row.account_id, row.id)) if row.secret_sealed else b""
-        return Caller(row.account_id, row.id, row.scopes, row.default_currency, secret)
+        return Caller(row.account_id, row.id, row.scopes, row.default_currency, secret, row.person)

@@ -37,7 +37,7 @@ async def save(request: web.Request) -> web.Response:
         card_id=new_id(ids.CARD),
         connection_id=connection_id,
         request_key=key,
-        fingerprint=fingerprint(request, given),
+        fingerprint=fingerprint(request),
     )
     if row is None:
         raise ApiError(409, "idempotency_mismatch", "This Idempotency-Key was used for another card.", field="Idempotency-Key")

@@ -58,7 +58,7 @@ async def credit(request: web.Request) -> web.Response:
             currency=given.currency,
             amount_minor=given.amount,
             reference=given.reference,
-            fingerprint=fingerprint(request, given),
+            fingerprint=fingerprint(request),
             tx_id=new_id(ids.LEDGER_TRANSACTION),
             memo=given.memo,
         )

@@ -8,6 +8,7 @@ from gateway.api.body import read_body
 from gateway.api.envelope import ApiError, ok
 from gateway.api.parts import parts_of
 from gateway.ids import new_id
+from gateway.points import point
 from gateway.sealing import notice_place
 from gateway.store.notices import NewNotice
 from schemas import ids
@@ -28,6 +29,7 @@ async def receive(request: web.Request) -> web.Response:
         parts.metrics.notices.labels(known, "refused").inc()
         raise ApiError(401, "invalid_signature", "This notice is not proven to come from the provider.")
     digest = hashlib.sha256(body).digest()
+    point("notice_proven")
     is_new = await parts.notices.submit(
         NewNotice(
             account_id=connection.row.account_id,
@@ -38,6 +40,7 @@ async def receive(request: web.Request) -> web.Response:
             body_sealed=parts.seal.seal(body, notice_place(connection_id, digest)),
         )
     )
+    point("notice_stored")
     parts.metrics.notices.labels(connection.row.provider, "stored" if is_new else "repeated").inc()
     parts.wake_inbox()
     return ok(request, {"received": True})

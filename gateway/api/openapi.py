@@ -83,7 +83,7 @@ def _describe(operation: Operation) -> dict[str, Any]:
         "tags": [operation.tag],
         "parameters": _parameters(operation),
         "responses": {
-            str(operation.status): success,
+            **{str(status): success for status in (operation.status, operation.also) if status},
             **({code: _failure(text) for code, text in _ERRORS.items()} if operation.is_authenticated else {}),
         },
         "security": [{"bearer": []}, {"signature": []}] if operation.is_authenticated else [],

@@ -20,6 +20,7 @@ class Operation:
     answer: type[BaseModel] | None = None
     request: type[BaseModel] | None = None
     status: int = 200
+    also: int | None = None  # a second status of success
     is_list: bool = False
     needs_key: bool = False
     query: tuple[str, ...] = ()
@@ -57,6 +58,8 @@ OPERATIONS: tuple[Operation, ...] = (
               answers.PayoutAnswer, requests.MarkFailed, needs_key=True),
     Operation("mark_returned", "POST", f"{_V1}/payouts/{{id}}/mark-returned", "Manual: the money came back", "manual payouts",
               answers.PayoutAnswer, requests.MarkReturned, needs_key=True),
+    Operation("resolve_payout", "POST", f"{_V1}/payouts/{{id}}/resolve", "The desk: say how it ended; a second person confirms",
+              "the desk", answers.PayoutAnswer, requests.Resolve, status=202, also=200, needs_key=True),
     Operation("save_card", "POST", f"{_V1}/cards", "Save a card for payouts", "cards", answers.CardAnswer, requests.SaveCard,
               status=201, needs_key=True),
     Operation("list_cards", "GET", f"{_V1}/cards", "List saved cards", "cards", answers.CardAnswer, is_list=True,

@@ -9,6 +9,7 @@ from gateway.api.auth import Auth
 from gateway.apply import Apply
 from gateway.card_saver import CardSaver
 from gateway.connections import Connections
+from gateway.desk import Desk
 from gateway.dispatcher import Dispatcher
 from gateway.gather import Gather
 from gateway.metrics import Metrics
@@ -27,6 +28,7 @@ class Parts:
     auth: Auth
     connections: Connections
     apply: Apply
+    desk: Desk
     dispatcher: Dispatcher
     card_saver: CardSaver
     metrics: Metrics

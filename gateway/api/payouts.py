@@ -12,6 +12,7 @@ from gateway.api.parts import Parts, parts_of
 from gateway.api.route_choice import PaidTo, no_route, paid_to_of, route_of
 from gateway.gather import TooMuchWaitingError
 from gateway.ids import new_id
+from gateway.points import point
 from gateway.routing import Candidate, Route
 from gateway.store import payouts
 from gateway.store.payouts import CreateOutcome, NewPayout, PayoutFilter
@@ -88,7 +89,7 @@ async def create(request: web.Request) -> web.Response:
     caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
     key = idempotency_key(request)
     wanted = parse(CreatePayout, request, body)
-    mark = fingerprint(request, wanted)
+    mark = fingerprint(request)
     payout_id = new_id(ids.PAYOUT)
     try:
         paid_to = await paid_to_of(parts, caller, wanted)
@@ -100,6 +101,7 @@ async def create(request: web.Request) -> web.Response:
         return await _earlier(request, parts, caller, key, mark, refusal)
     chosen = found.ordered[0]
     row = _row(payout_id, caller, wanted, paid_to, chosen)
+    point("create_asked")
     try:
         created = await parts.creates.submit(
             NewPayout(
@@ -116,6 +118,7 @@ async def create(request: web.Request) -> web.Response:
         )
     except TooMuchWaitingError as error:
         raise ApiError(503, "service_unavailable", str(error), headers={"Retry-After": "1"}) from error
+    point("create_committed")
     if created.outcome is CreateOutcome.CREATED:
         request[PAYOUT_ID] = row.id
         parts.metrics.payouts_of(Phase.QUEUED, row.provider, "").inc()

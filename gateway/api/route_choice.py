@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from gateway.api.auth import Caller
 from gateway.api.envelope import ApiError
 from gateway.api.parts import Parts
-from gateway.routing import Exclusion, Route, Wanted, Why, route
+from gateway.routing import Exclusion, Route, Wanted, Why
 from gateway.store import accounts, cards
 from gateway.store.cards import CardState
 from schemas.destination import Balance, BankAccount, Card, DestinationType
@@ -104,7 +104,8 @@ def no_route(excluded: tuple[Exclusion, ...]) -> ApiError:
 async def route_of(parts: Parts, caller: Caller, wanted: CreatePayout, paid_to: PaidTo, stable_key: str) -> Route:
     """The route of a payout that is asked for: in which order its account's connections can carry it, and why others cannot."""
     card_connection = await _card_connection(parts, caller, paid_to.card_id) if paid_to.card_id is not None else None
-    return route(
+    router = await parts.connections.router(caller.account_id)
+    return router.route(
         Wanted(
             amount_minor=wanted.amount,
             currency=wanted.currency,
@@ -118,6 +119,5 @@ async def route_of(parts: Parts, caller: Caller, wanted: CreatePayout, paid_to: 
             metadata=wanted.metadata,
             stable_key=stable_key,
         ),
-        await parts.connections.candidates(caller.account_id),
         await parts.connections.policy(caller.account_id),
     )

@@ -3,7 +3,7 @@
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.api import cards, money, notices, payouts, routing, seeing, steering
+from gateway.api import cards, desk, money, notices, payouts, routing, seeing, steering
 from gateway.api.operations import OPERATIONS
 
 HANDLERS: dict[str, Handler] = {
@@ -19,6 +19,7 @@ HANDLERS: dict[str, Handler] = {
     "mark_paid": steering.mark_paid,
     "mark_failed": steering.mark_failed,
     "mark_returned": steering.mark_returned,
+    "resolve_payout": desk.resolve,
     "save_card": cards.save,
     "list_cards": cards.list_,
     "get_card": cards.get,

@@ -14,8 +14,10 @@ from gateway.api.parts import Parts, parts_of
 from gateway.api.payouts import load
 from gateway.apply import MovedOnError
 from gateway.lifecycle import MARKS, is_unsent
+from gateway.points import point
 from gateway.recording import Said
 from gateway.store import payouts
+from gateway.store.changes import WaitsForLookupError
 from gateway.store.rows import PayoutRow
 from schemas.failure import FailureCode
 from schemas.payout import FINAL_PHASES, AttemptState, Phase
@@ -112,12 +114,21 @@ async def _steer(request: web.Request, asked: _Asked, report: Taken, what: str) 
                 )
                 return _answer(request, asked, await load(asked.parts, asked.caller, request))
             if report.progress is Progress.CANCELLED and _is_at_provider(asked, row):
+                point("cancel_wanted")
                 await asked.parts.apply.ask_to_cancel(
                     row, source=asked.caller.source, request_key=asked.key, fingerprint=asked.mark
                 )
+                point("cancel_on_disk")
                 return _answer(request, asked, await load(asked.parts, asked.caller, request))
             if answer := await _report(request, asked, row, report, what):
                 return answer
+        except WaitsForLookupError as error:
+            raise ApiError(
+                409,
+                "state_conflict",
+                "The database was restored, and this payout may have been sent before: it is looked up first, and cannot be "
+                f"{what} until then. Nothing was changed.",
+            ) from error
         except (MovedOnError, asyncpg.UniqueViolationError):
             continue  # somebody was faster: the dispatcher, or the same request at another connection
     raise ApiError(
@@ -132,7 +143,7 @@ async def mark_in_transit(request: web.Request) -> web.Response:
     body = await read_body(request)
     caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
     given = parse(MarkWithReference, request, body)
-    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given))
+    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request))
     return await _steer(request, asked, Taken(Progress.IN_TRANSIT, reference=given.reference), "marked in transit")
 
 
@@ -142,7 +153,7 @@ async def mark_paid(request: web.Request) -> web.Response:
     body = await read_body(request)
     caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
     given = parse(MarkPaid, request, body)
-    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given), evidence=given.evidence)
+    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request), evidence=given.evidence)
     return await _steer(request, asked, Taken(Progress.PAID, reference=given.reference), "marked paid")
 
 
@@ -152,7 +163,7 @@ async def mark_failed(request: web.Request) -> web.Response:
     body = await read_body(request)
     caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
     given = parse(MarkFailed, request, body)
-    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given), given.failure_reason, given.evidence)
+    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request), given.failure_reason, given.evidence)
     return await _steer(request, asked, Taken(Progress.FAILED, failure_code=FailureCode.OPERATOR), "marked failed")
 
 
@@ -162,7 +173,7 @@ async def mark_returned(request: web.Request) -> web.Response:
     body = await read_body(request)
     caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
     given = parse(MarkReturned, request, body)
-    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given), given.reason, given.evidence)
+    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request), given.reason, given.evidence)
     return await _steer(request, asked, Taken(Progress.RETURNED, failure_code=FailureCode.RETURNED), "marked returned")
 
 
@@ -174,8 +185,8 @@ async def cancel(request: web.Request) -> web.Response:
     parts = parts_of(request)
     body = await read_body(request)
     caller = await parts.auth.caller(request, PAYOUT_WRITE, body)
-    given = parse(Cancel, request, body)
-    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request, given))
+    parse(Cancel, request, body)
+    asked = _Asked(parts, caller, idempotency_key(request), fingerprint(request))
     row = await load(parts, caller, request)
     if not views.cancelable(row, parts.connections.contract(row.provider)):
         if answer := await _replayed(request, asked, row):

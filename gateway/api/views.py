@@ -8,7 +8,7 @@ from gateway.lifecycle import is_cancelable
 from gateway.route_order import fee_minor
 from gateway.routing import Candidate, Route
 from gateway.store.provider_balances import BalanceAtProvider
-from gateway.store.rows import BalanceRow, CardRow, EntryRow, EventRow, PayoutRow
+from gateway.store.rows import BalanceRow, CardRow, EntryRow, EventRow, PayoutRow, ProposalRow
 from schemas.contract import CancelRule, Contract
 from schemas.destination import DestinationType
 from schemas.failure import FAILURE_MEANING, FailureCode
@@ -55,6 +55,19 @@ def cancelable(row: PayoutRow, contract: Contract) -> bool:
     )
 
 
+def resolution(row: ProposalRow) -> dict[str, Any]:
+    """What one person at the desk has proposed."""
+    return {
+        "id": row.id,
+        "outcome": row.outcome,
+        "evidence": row.evidence,
+        "reason": row.reason,
+        "proposedBy": row.proposed_person,
+        "proposedAt": iso(row.proposed_at),
+        "needs": "confirmation by a second person",
+    }
+
+
 def payout(row: PayoutRow, contract: Contract) -> dict[str, Any]:
     """A payout: Plugipay's keys first, ours after them (`schemas.answers.PayoutAnswer`)."""
     return {
@@ -88,6 +101,7 @@ def payout(row: PayoutRow, contract: Contract) -> dict[str, Any]:
         "failureCode": row.failure_code,
         "failure": _failure(row),
         "reviewReason": row.review_reason,
+        "resolution": resolution(row.proposal) if row.proposal and row.proposal.fits else None,
         "finalAt": iso(row.final_at),
     }
 

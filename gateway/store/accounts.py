@@ -14,6 +14,7 @@ class KeyRow:
     account_id: str
     id: str
     kind: str
+    person: str
     secret_sealed: bytes | None = field(repr=False)
     scopes: frozenset[str]
     default_currency: str
@@ -41,16 +42,25 @@ async def account_exists(pool: Pool, account_id: str) -> bool:
 
 
 async def create_key(
-    pool: Pool, *, account_id: str, key_id: str, kind: str, lookup: str, secret_sealed: bytes | None, scopes: list[str]
+    pool: Pool,
+    *,
+    account_id: str,
+    key_id: str,
+    kind: str,
+    lookup: str,
+    person: str,
+    secret_sealed: bytes | None,
+    scopes: list[str],
 ) -> bool:
     """Store a key; False when its lookup exists already."""
     tag = await pool.execute(
-        """insert into api_key (account_id, id, kind, lookup, secret_sealed, scopes) values ($1, $2, $3, $4, $5, $6)
-           on conflict do nothing""",
+        """insert into api_key (account_id, id, kind, lookup, person, secret_sealed, scopes)
+           values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing""",
         account_id,
         key_id,
         kind,
         lookup,
+        person,
         secret_sealed,
         scopes,
     )
@@ -65,18 +75,20 @@ async def revoke_key(pool: Pool, account_id: str, key_id: str) -> bool:
     return tag.endswith(" 1")
 
 
-async def list_keys(pool: Pool, account_id: str) -> list[tuple[str, str, list[str], bool]]:
-    """(id, kind, scopes, revoked) of an account's keys."""
+async def list_keys(pool: Pool, account_id: str) -> list[tuple[str, str, str, list[str], bool]]:
+    """(id, kind, person, scopes, revoked) of an account's keys."""
     records = await pool.fetch(
-        "select id, kind, scopes, revoked_at is not null as revoked from api_key where account_id = $1 order by id", account_id
+        """select id, kind, person, scopes, revoked_at is not null as revoked from api_key
+            where account_id = $1 order by id""",
+        account_id,
     )
-    return [(r["id"], r["kind"], r["scopes"], r["revoked"]) for r in records]
+    return [(r["id"], r["kind"], r["person"], r["scopes"], r["revoked"]) for r in records]
 
 
 async def find_key(pool: Pool, lookup: str) -> KeyRow | None:
     """The active key behind a lookup: a signing key's public id, or the keyed hash of a Bearer key."""
     record = await pool.fetchrow(
-        """select k.account_id, k.id, k.kind, k.secret_sealed, k.scopes, a.default_currency
+        """select k.account_id, k.id, k.kind, k.person, k.secret_sealed, k.scopes, a.default_currency
              from api_key k join account a on a.id = k.account_id where k.lookup = $1 and k.revoked_at is null""",
         lookup,
     )
@@ -147,6 +159,11 @@ async def pause_connection(pool: Pool, account_id: str, connection_id: str, *, f
         for_s,
         reason,
     )
+
+
+async def resume_connection(pool: Pool, connection_id: str) -> None:
+    """Let a connection send again, for whatever reason it was paused."""
+    await pool.execute("update connection set paused_until = null, paused_reason = null where id = $1", connection_id)
 
 
 async def paused_connections(pool: Pool) -> list[tuple[str, str]]:

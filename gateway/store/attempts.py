@@ -10,12 +10,15 @@ from typing import TypeAlias
 from asyncpg import Record
 from asyncpg.pool import PoolConnectionProxy
 
+from gateway.high_water import Mark, Position
 from gateway.store.database import Pool
 from gateway.store.rows import AttemptRow, attempt_row
 
 _COLUMNS = """a.account_id, a.id, a.payout_id, a.number, a.connection_id, a.provider, a.key, a.submission_id, a.state,
     a.exposure, a.provider_ref, a.submission_ref, a.checks, a.sends, a.sent_at, a.last_sent_at,
     a.cancel_asked_at is not null as cancel_asked, a.moves_on, a.paid_late_at is not null as paid_late,
+    p.paid_late_attempt_id is not null and p.paid_late_attempt_id <> a.id as paid_elsewhere,
+    a.adopted_for is not null as adopted,
     p.amount_minor, p.currency,
     p.phase, p.seq, p.review_reason, p.reference is not null as has_reference, p.attempt_id as newest_attempt_id,
     p.statement_descriptor, extract(epoch from p.final_at - now())::float8 as final_in_s,
@@ -60,7 +63,7 @@ class Queued:
     send_alone: bool
     destination_ref: str | None  # what the provider knows the bank account by, after it checked it
     check_outcome: str | None
-    attempts: int
+    attempts: int  # the number of the last one
     free_slot: int | None
 
 
@@ -77,9 +80,11 @@ _QUEUED = """
                 order by p.due_at limit 1
          ) oldest
          where (c.paused_until is null or c.paused_until <= now()) and coalesce(gate.sends, 1) > 0
+           and not exists (select from recovery_hold h where h.released_second_at is null)
          order by oldest.due_at
     )
-    select q.*, (select count(*)::int from attempt a where a.account_id = q.account_id and a.payout_id = q.id) as attempts,
+    select q.*, coalesce((select max(a.number) from attempt a where a.account_id = q.account_id and a.payout_id = q.id), 0)
+               as attempts,
            free.slot as free_slot, card.token_sealed as card_token_sealed
       from ready c
       left join lateral (
@@ -98,6 +103,8 @@ _QUEUED = """
               and ($6::text is null or p.id = $6)
               and (coalesce(c.settings->>'check_before_paying', 'off') = 'off' or p.tried_here
                    or p.check_outcome is not null)
+              and not exists (select from recovery_lookup l where l.account_id = p.account_id and l.payout_id = p.id
+                                 and l.state = 'waiting')
             order by p.due_at, p.id
             limit least(
                   case when c.slots is null then c.at_most when free.slot is null then 0 else 1 end,
@@ -151,9 +158,12 @@ class NewAttempt:
     reason: str
 
 
-async def record_attempts(connection: Transacting, attempts: Sequence[NewAttempt]) -> None:
-    """Store attempts as `sending`, in the transaction that has locked their payouts."""
-    await connection.execute(
+async def record_attempts(connection: Transacting, attempts: Sequence[NewAttempt], last: Mark | None = None) -> Position:
+    """Store attempts as `sending`, in the transaction that has locked their payouts; answers where the database stands.
+
+    And whether it knows what was sent before these, by the last mark: asked in the same statement, it costs no round trip.
+    """
+    record = await connection.fetchrow(
         """with given as (
                select * from unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::text[], $6::text[], $7::text[],
                                     $8::text[], $9::text[], $10::int[], $11::text[], $12::text[], $13::text[],
@@ -174,12 +184,14 @@ async def record_attempts(connection: Transacting, attempts: Sequence[NewAttempt
                select g.account_id, g.id, g.payout_id, attempts + 1, connection_id, provider, key, submission_id, 'sending',
                       'open', slot, now() + make_interval(secs => lease_s), now(), now(), now(), destination_ref, m.route
                  from given g join moved m on m.account_id = g.account_id and m.id = g.payout_id
+           ), told as (
+               insert into event (account_id, payout_id, seq, id, type, phase, status, attempt_id, source, reason, created_at,
+                                  hash)
+               select g.account_id, g.payout_id, g.seq + 1, g.event_id, 'payout.sending', 'processing', 'pending', g.id,
+                      g.source, g.reason, now(), m.head
+                 from given g join moved m on m.account_id = g.account_id and m.id = g.payout_id
            )
-           insert into event (account_id, payout_id, seq, id, type, phase, status, attempt_id, source, reason, created_at,
-                              hash)
-           select g.account_id, g.payout_id, g.seq + 1, g.event_id, 'payout.sending', 'processing', 'pending', g.id, g.source,
-                  g.reason, now(), m.head
-             from given g join moved m on m.account_id = g.account_id and m.id = g.payout_id""",
+           select * from database_position($16, $17)""",
         [a.payout.account_id for a in attempts],
         [a.payout.id for a in attempts],
         [a.payout.seq for a in attempts],
@@ -195,7 +207,12 @@ async def record_attempts(connection: Transacting, attempts: Sequence[NewAttempt
         [a.reason for a in attempts],
         [a.lease_s for a in attempts],
         [a.payout.destination_ref for a in attempts],
+        last.account_id if last else None,
+        last.attempt_id if last else None,
     )
+    if record is None:
+        raise RuntimeError("the claim does not say where the database stands; it is given up, and nothing was sent")
+    return Position(**record)
 
 
 async def get_attempts(pool: Pool, ids: Iterable[tuple[str, str]]) -> dict[str, AttemptRow]:
@@ -226,18 +243,33 @@ async def claim_due(pool: Pool, *, lease_s: float, limit: int) -> list[AttemptRo
     return [attempt_row(record) for record in records]
 
 
-async def mark_resent(pool: Pool, attempts: Sequence[AttemptRow], *, submission_id: str, lease_s: float) -> None:
-    """Store that attempts go out once more with their own keys, before they do."""
-    await pool.execute(
-        """update attempt a set sends = a.sends + 1, last_sent_at = now(), submission_id = $3,
-                  check_at = now() + make_interval(secs => $4), updated_at = now()
-             from unnest($1::text[], $2::text[]) as g(account_id, id)
-            where a.account_id = g.account_id and a.id = g.id""",
+async def mark_resent(
+    pool: Pool, attempts: Sequence[AttemptRow], *, submission_id: str, lease_s: float, within_s: float
+) -> set[str]:
+    """Store that attempts go out once more with their own keys, before they do; the ids of those that may.
+
+    Not those that somebody else has claimed or moved since they were claimed here, nor those first sent `within_s` ago or
+    earlier: whoever was stopped for hours in between must not repeat what its provider has forgotten. None while a recovery
+    hold is open, and none that was taken over by one or waits for it: their payouts may have gone on with another key.
+    """
+    records = await pool.fetch(
+        """update attempt a set sends = a.sends + 1, last_sent_at = now(), submission_id = $4,
+                  check_at = now() + make_interval(secs => $5), updated_at = now()
+             from unnest($1::text[], $2::text[], $3::int[]) as g(account_id, id, checks)
+            where a.account_id = g.account_id and a.id = g.id and a.checks = g.checks and a.state = 'unconfirmed'
+              and a.sent_at > now() - make_interval(secs => $6) and a.adopted_for is null
+              and not exists (select from recovery_hold h where h.released_second_at is null)
+              and not exists (select from recovery_lookup l where l.account_id = a.account_id and l.payout_id = a.payout_id
+                                 and l.state = 'waiting')
+           returning a.id""",
         [a.account_id for a in attempts],
         [a.id for a in attempts],
+        [a.checks for a in attempts],
         submission_id,
         lease_s,
+        within_s,
     )
+    return {record["id"] for record in records}
 
 
 async def find_attempts(

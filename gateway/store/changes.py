@@ -4,9 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import orjson
 
+from gateway.store.attempts import Transacting
 from gateway.store.database import Pool
+
+
+class WaitsForLookupError(RuntimeError):
+    """After a restore the payout may have been sent, and is looked up first. Its money stays reserved until then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +64,20 @@ class Change:
     currency: str | None = None
 
 
-async def record_changes(pool: Pool, changes: Sequence[Change]) -> set[str]:
+async def record_changes(pool: "Pool | Transacting", changes: Sequence[Change]) -> set[str]:
     """Write the changes whose payout has not moved meanwhile; returns the ids of those that were written.
 
     At most one change per payout in one call. Raises `asyncpg.UniqueViolationError` when a change carries a request key
-    that was used before: then nothing of this call was written.
+    that was used before, and `WaitsForLookupError`: then nothing of this call was written.
     """
-    records = await pool.fetch(
-        "select changed_payout_id from record_changes($1::text::json)", orjson.dumps(list(changes)).decode()
-    )
+    try:
+        records = await pool.fetch(
+            "select changed_payout_id from record_changes($1::text::json)", orjson.dumps(list(changes)).decode()
+        )
+    except asyncpg.CheckViolationError as error:
+        if error.constraint_name == "payout_waits_for_lookup":
+            raise WaitsForLookupError("the payout has to be looked up first, since it may have been sent") from error
+        raise
     return {record["changed_payout_id"] for record in records}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from gateway.store.database import Pool
+from gateway.store.decisions import open_proposals
 from gateway.store.rows import EventRow, PayoutRow, payout_row
 
 _COLUMNS = """p.account_id, p.id, p.amount_minor, p.currency, p.destination_type, p.bank_code, p.bank_name,
@@ -17,7 +18,7 @@ _COLUMNS = """p.account_id, p.id, p.amount_minor, p.currency, p.destination_type
     p.due_at, p.review_reason, p.failure_code, p.failure_text, p.failure_provider_code, p.failure_provider_text,
     p.reference, p.ledger_tx_id, p.processed_at, p.completed_at, p.final_at, p.bank_country, p.pin_provider,
     p.pin_connection_id, a.state as attempt_state,
-    coalesce(a.cancel_asked_at is not null, false) as cancel_asked"""
+    coalesce(a.cancel_asked_at is not null and not a.moves_on, false) as cancel_asked"""
 _FROM = "from payout p left join attempt a on a.account_id = p.account_id and a.id = p.attempt_id"
 
 
@@ -29,6 +30,9 @@ class CreateOutcome(StrEnum):
     KEY_REUSED = "key_reused"
     REFERENCE_TAKEN = "reference_taken"
     INSUFFICIENT = "insufficient"
+
+
+_OUTCOMES = {outcome.value: outcome for outcome in CreateOutcome}  # a table answers faster than the enum
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,7 +50,7 @@ class NewPayout:
     route: dict[str, Any]  # why this connection, in codes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Created:
     """The answer to one row: `payout_id` is the earlier payout when the request was replayed."""
 
@@ -123,7 +127,7 @@ async def create_payouts(pool: Pool, news: Sequence[NewPayout]) -> list[Created]
     records = await pool.fetch(_CREATE, orjson.dumps(rows).decode(), news[0].row.created_at)
     answers: list[Created | None] = [None] * len(news)
     for record in records:
-        answers[record["ord"] - 1] = Created(CreateOutcome(record["outcome"]), record["payout_id"])
+        answers[record["ord"] - 1] = Created(_OUTCOMES[record["outcome"]], record["payout_id"])
     if None in answers:
         raise RuntimeError("create_payouts left a row without an answer; nobody may assume that it was written")
     return [answer for answer in answers if answer is not None]
@@ -132,7 +136,19 @@ async def create_payouts(pool: Pool, news: Sequence[NewPayout]) -> list[Created]
 async def get_payout(pool: Pool, account_id: str, payout_id: str) -> PayoutRow | None:
     """One payout of this account."""
     record = await pool.fetchrow(f"select {_COLUMNS} {_FROM} where p.account_id = $1 and p.id = $2", account_id, payout_id)
-    return payout_row(record) if record else None
+    if record is None:
+        return None
+    row = payout_row(record)
+    await _with_proposals(pool, account_id, [row])
+    return row
+
+
+async def _with_proposals(pool: Pool, account_id: str, rows: Sequence[PayoutRow]) -> None:
+    """Put what was proposed beside the payouts that are on the desk. The others, nearly all, cost no query."""
+    on_desk = [row.id for row in rows if row.review_reason is not None]
+    proposals = await open_proposals(pool, account_id, on_desk) if on_desk else {}
+    for row in rows:
+        row.proposal = proposals.get(row.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +189,9 @@ async def list_payouts(
         wanted.created_before,
         limit,
     )
-    return [payout_row(record) for record in records]
+    rows = [payout_row(record) for record in records]
+    await _with_proposals(pool, account_id, rows)
+    return rows
 
 
 async def timeline(pool: Pool, account_id: str, payout_id: str) -> list[EventRow]:
@@ -213,3 +231,18 @@ async def phase_counts(pool: Pool) -> list[tuple[str, str, int, float]]:
              from payout where phase in ('queued', 'processing', 'needs_review') group by provider, phase"""
     )
     return [(r["provider"], r["phase"], r["many"], r["oldest_s"]) for r in records]
+
+
+async def review_age(pool: Pool) -> tuple[int, float]:
+    """How many payouts are on a person's desk, and for how many seconds the oldest of them has been."""
+    record = await pool.fetchrow(
+        """select count(*) as many, coalesce(extract(epoch from now() - min(put.at)), 0)::float8 as oldest_s
+             from payout p
+             left join lateral (
+                  select coalesce(max(e.created_at), p.updated_at) as at from event e
+                   where e.account_id = p.account_id and e.payout_id = p.id
+                     and e.type in ('payout.needs_review', 'payout.contradicted', 'payout.paid_late')
+             ) put on true
+            where p.review_reason is not null"""
+    )
+    return (record["many"], record["oldest_s"]) if record else (0, 0.0)

@@ -9,6 +9,25 @@ from asyncpg import Record
 from schemas.payout import AttemptState, Exposure, Phase, Status
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalRow:
+    """One open row of `decision`: what a person at the desk said, and nobody has confirmed."""
+
+    account_id: str
+    id: str
+    payout_id: str
+    attempt_id: str
+    attempt_state: str
+    attempt_sends: int
+    outcome: str
+    evidence: str
+    reason: str
+    proposed_by: str
+    proposed_person: str
+    proposed_at: datetime
+    fits: bool  # the attempt still stands as it did then
+
+
 # The rows of payouts and attempts are not frozen, since that makes each of them five times as slow to make; nobody changes one.
 @dataclass(slots=True, kw_only=True)
 class PayoutRow:
@@ -53,6 +72,7 @@ class PayoutRow:
     pin_connection_id: str | None = None
     attempt_state: AttemptState | None = None  # of the newest attempt, joined in
     cancel_asked: bool = False  # the same
+    proposal: ProposalRow | None = None  # of a payout on the desk
 
 
 def payout_row(record: Record) -> PayoutRow:
@@ -91,6 +111,8 @@ class AttemptRow:
     cancel_asked: bool  # the provider is to be asked to cancel it
     moves_on: bool  # and then it goes on through another connection
     paid_late: bool  # it is known to have paid after its exposure had been closed
+    paid_elsewhere: bool  # another attempt of the payout is
+    adopted: bool  # the database had forgotten it, and a recovery hold took it over
     # of the payout
     amount_minor: int
     currency: str

@@ -20,6 +20,7 @@ CONTRACT = Contract(
     max_scheduled=1,  # section 4: one per balance and business day; M-11
     reads_balance=True,
     lists_payouts=True,  # section 3: newest first
+    listing_is_payouts_only=True,  # section 3: of this balance, whoever made them
     cancel=CancelRule.WHILE_PENDING,  # only from `requested`
     replay_window_s=3000.0,  # M-3: the key lives an hour; we stop ten minutes earlier
     find_by_key=True,  # through the balance's list: the description carries our attempt id

@@ -139,7 +139,7 @@ async def secrets_of(world, connection_id) -> dict[str, Any]:
 
 
 TABLES = ("account", "payout", "request_key", "attempt", "event", "report", "ledger_entry", "ledger_credit", "balance", "card",
-          "notice", "api_key")  # fmt: skip
+          "notice", "api_key", "decision")  # fmt: skip
 _EVERYTHING = " union all ".join(
     f"select '{table}' as name, coalesce(string_agg(r::text, chr(10) order by r::text), '') as rows from {table} r"
     for table in TABLES

@@ -58,6 +58,13 @@ async def test_every_operation_answers_as_described(shop):
                        (f"{failed}/mark-failed", {"failureReason": "closed"}), (f"{cancelled}/cancel", {}),
                        (f"{paid}/mark-returned", {"reason": "closed"})):  # fmt: skip
         await got("POST", path, sent)
+    desk = f"{PAYOUTS}/{(await shop.on_desk())['id']}"
+    said = {"outcome": "failed", "evidence": "statement 7", "reason": "it is not there"}
+    await got("POST", f"{desk}/resolve", said, 202)
+    for path in (PAYOUTS, desk):
+        shown = (await got("GET", path)).data
+        assert (shown[0] if path == PAYOUTS else shown)["resolution"]["outcome"] == "failed"
+    await got("POST", f"{desk}/resolve", said, headers=await shop.person("Budi"))
     await got("PUT", "/api/v1/routing", {})
     await got("GET", "/api/v1/routing")
     await got("POST", "/api/v1/routing/preview", body)
@@ -325,7 +332,7 @@ async def test_the_promised_metrics(own_world):
     async with asyncio.timeout(5):
         while not gateway.metrics.loop_lag_s._value.get():
             await asyncio.sleep(0.02)
-    await gateway._measure_once()
+    await gateway.gauges.fill()
 
     status, headers, text = await page_of(world, "/metrics")
     assert status == 200

@@ -28,6 +28,7 @@ BY_ID = {
     "mark_paid": ("payout", {}),
     "mark_failed": ("payout", {"failureReason": "x"}),
     "mark_returned": ("payout", {"reason": "x"}),
+    "resolve_payout": ("payout", {"outcome": "paid", "evidence": "statement 7", "reason": "x"}),
     "get_card": ("card", None),
     "delete_card": ("card", None),
 }
@@ -54,6 +55,7 @@ SCOPE = {
                     auth.PAYOUT_READ),
     **dict.fromkeys(("save_card", "delete_card"), auth.CARD_WRITE),
     **dict.fromkeys(("list_cards", "get_card"), auth.CARD_READ),
+    "resolve_payout": auth.PAYOUT_RESOLVE,
     "credit_balance": auth.LEDGER_WRITE,
     "list_entries": auth.LEDGER_READ,
     "get_routing": auth.PAYOUT_READ,
@@ -113,7 +115,8 @@ async def test_ones_own_is_there(world, name):
     """The other half of the matrix: a 404 for everybody would pass the test above."""
     kind, body = BY_ID[name]
     shop = await world.merchant()
-    thing = (await shop.pay(**GOOD))["id"] if kind == "payout" else await shop.save_card()
+    pay = shop.on_desk() if name == "resolve_payout" else shop.pay(**GOOD) if kind == "payout" else None
+    thing = (await pay)["id"] if pay else await shop.save_card()
     for step in {"mark_paid": ["mark-in-transit"], "mark_returned": ["mark-in-transit", "mark-paid"]}.get(name, []):
         assert (await ask(shop, "POST", f"{PAYOUTS}/{thing}/{step}", {})).status == 200
     answer = await ask(shop, NAMED[name].method, NAMED[name].path.format(id=thing), body)

@@ -267,6 +267,7 @@ async def test_not_when_every_handler_fails(log, own_world):
                 "update_bank_account": BANK_DETAILS,
                 "mark_failed": {"failureReason": HOLDER},
                 "mark_returned": {"reason": HOLDER},
+                "resolve_payout": {"outcome": "paid", "evidence": HOLDER, "reason": HOLDER},
                 "save_card": {"cardFields": CARD_FIELDS},
                 "credit_balance": {"amount": 1, "currency": "IDR", "reference": ACCOUNT_NUMBER},
             }.get(operation.name)

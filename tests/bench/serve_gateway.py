@@ -18,7 +18,8 @@ from providers.registry import PROVIDERS
 
 
 async def main(asked: dict[str, Any]) -> None:
-    gateway = await make_gateway(Settings(port=0, roles=asked["roles"]), asked["dsn"], asked["master_key"], PROVIDERS)
+    settings = Settings(port=0, roles=asked["roles"], data_dir=Path(asked["log_file"]).with_suffix(""))
+    gateway = await make_gateway(settings, asked["dsn"], asked["master_key"], PROVIDERS)
     await gateway.start()
     say(port=gateway.port)
     await until_told_to_stop()

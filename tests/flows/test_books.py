@@ -6,35 +6,16 @@ import asyncpg
 import pytest
 from world import BANK
 
-INVARIANTS = {
-    "I6 transactions balance": """select account_id, tx_id, currency from ledger_entry
-        group by 1, 2, 3 having sum(debit) <> sum(credit)""",
-    "I7 nothing below zero": "select account_id from balance where available < 0 or in_transit < 0 or paid_out < 0",
-    "I8 balances equal the entries": """select b.account_id, b.currency from balance b left join lateral (
-            select coalesce(sum(credit - debit) filter (where book = 'available'), 0) as available,
-                   coalesce(sum(credit - debit) filter (where book = 'in_transit'), 0) as in_transit,
-                   coalesce(sum(credit - debit) filter (where book = 'paid_out'), 0) as paid_out
-              from ledger_entry e where e.account_id = b.account_id and e.currency = b.currency) e on true
-         where (b.available, b.in_transit, b.paid_out) is distinct from (e.available, e.in_transit, e.paid_out)""",
-    "I7 reserved is what is under way": """select b.account_id, b.currency from balance b where in_transit <> (
-            select coalesce(sum(amount_minor), 0) from payout p where p.account_id = b.account_id and p.currency = b.currency
-               and p.phase in ('queued', 'processing', 'needs_review'))""",
-    "I3 paid out is what is paid": """select b.account_id, b.currency from balance b where paid_out <> (
-            select coalesce(sum(amount_minor), 0) from payout p where p.account_id = b.account_id and p.currency = b.currency
-               and p.phase = 'paid')""",
-    "I11 one exposure a payout": """select account_id, payout_id from attempt where exposure in ('open', 'spent')
-        group by 1, 2 having count(*) > 1""",
-    "I24 events without gaps": """select account_id, payout_id from event
-        group by 1, 2 having min(seq) <> 1 or max(seq) <> count(*)""",
-    "I24 the last event is the state": """select p.id from payout p left join lateral (select seq, status, phase from event e
-         where e.account_id = p.account_id and e.payout_id = p.id order by seq desc limit 1) e on true
-         where (e.seq, e.status, e.phase) is distinct from (p.seq, p.status, p.phase)""",
-}
+from gateway.store.invariants import check_rule, rules
+
+INVARIANTS = {rule.name: rule.query for rule in rules()}
 
 
 async def check_invariants(pool):
-    for name, query in INVARIANTS.items():
-        assert not await pool.fetch(query), name
+    """Every rule that the running gateway watches too: `gateway/store/invariants.sql`."""
+    for rule in rules():
+        finding = await check_rule(pool, rule, timeout_s=30)
+        assert not finding.many, (rule.name, rule.meaning, finding.offenders)
 
 
 async def test_exactly_what_is_there_can_be_reserved(world):

@@ -98,6 +98,10 @@ def test_an_account_is_set_up_and_no_secret_is_printed_twice(command):
     assert key not in listed
     assert secret not in listed
 
+    assert re.search(r"^(key_\w+)  bearer   active   \1  ", listed, re.MULTILINE), "nobody named: somebody of its own"
+    assert command("key", "create", account_id, "--person", "Ana  Putri")[0] == 0
+    assert "  active   Ana Putri  plugipay:" in command("key", "list", account_id)[1]
+
     key_id = re.search(r"^id: (key_\S+)$", bearer, re.MULTILINE)[1]
     assert command("key", "revoke", account_id, key_id)[1] == f"Revoked {key_id}\n"
     status, _, err = command("key", "revoke", account_id, key_id)
@@ -126,6 +130,33 @@ def test_a_connection_takes_its_secrets_from_standard_input_or_a_file(command, t
     assert "secret" not in listed
 
 
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        ({}, "http://127.0.0.1:8090/mollie"),
+        ({"GATEWAY_SANDBOX_HOST": "::1", "GATEWAY_SANDBOX_PORT": "9"}, "http://[::1]:9/mollie"),
+        ({"GATEWAY_SANDBOX_URL": "https://sandbox.test/", "GATEWAY_SANDBOX_PORT": "9"}, "https://sandbox.test/mollie"),
+    ],
+)
+def test_a_connection_to_the_sandbox_is_made_only_when_it_is_asked_for(command, dsn, monkeypatch, settings, where):
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    account_id = command("account", "create", "PT Contoh", "--currency", "EUR")[1].strip()
+    mollie = ("connection", "create", account_id, "mollie", "--setting", "balance_id=bal_1", "--secrets-file", "-")
+    secrets = b'{"api_key": "test_key"}'
+    assert "base_url" in command(*mollie, stdin=secrets)[2]
+    assert "give one" in command(*mollie, "--sandbox", "--setting", "base_url=http://127.0.0.1:1", stdin=secrets)[2]
+    assert "no sandbox" in command("connection", "create", account_id, "manual", "--sandbox")[2]
+    status, _, err = command(*mollie, "--sandbox", stdin=secrets)
+    assert status == 0, err
+
+    async def look(pool):
+        return await accounts.connections_of(pool, account_id)
+
+    (connection,) = asyncio.run(with_pool(dsn, look))
+    assert connection.settings["base_url"] == where
+
+
 def test_what_cannot_be_set_up_is_refused_in_one_line(command):
     account_id = command("account", "create", "PT Contoh", "--currency", "IDR")[1].strip()
     pivot = ("connection", "create", account_id, "pivot", "--setting", "base_url=http://127.0.0.1:1")
@@ -145,6 +176,7 @@ def test_what_cannot_be_set_up_is_refused_in_one_line(command):
         ),
         (("key", "create", nobody), b"", "there is no account"),
         (("key", "create", account_id, "--scope", "everything"), b"", "no such scope: everything"),
+        (("key", "create", account_id, "--person", " "), b"", "a person is named by"),
         (("connection", "create", account_id, "paypal"), b"", "there is no provider paypal"),
         (pivot, b"", "Wrong secrets (--secrets-file)"),
         ((*pivot, "--secrets-file", "-"), b'{"client_id": 1', "not a JSON object"),
@@ -320,7 +352,7 @@ def test_serve_runs_its_own_postgres_lets_commands_in_and_stops_in_time(tmp_path
     assert not (tmp_path / "data" / "postgres" / "address").exists()
 
 
-async def test_a_provider_that_keeps_us_waiting_does_not_keep_us_from_stopping(dsn, monkeypatch):
+async def test_a_provider_that_keeps_us_waiting_does_not_keep_us_from_stopping(dsn, monkeypatch, tmp_path):
     stop = Gateway.stop
 
     async def stop_never(self):
@@ -330,7 +362,7 @@ async def test_a_provider_that_keeps_us_waiting_does_not_keep_us_from_stopping(d
     monkeypatch.setattr(Gateway, "stop", stop_never)
     monkeypatch.setattr(running, "_STOP_GATEWAY_WITHIN_S", 0.3)
     async with asyncio.timeout(10):
-        async with running.gateway(Settings(port=0), dsn, MASTER_KEY):
+        async with running.gateway(Settings(port=0, data_dir=tmp_path), dsn, MASTER_KEY):
             pass
 
 

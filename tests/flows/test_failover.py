@@ -2,10 +2,11 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 
 import pytest
 from test_books import check_invariants
-from world import BANK
+from world import BANK, QUICK
 
 from gateway.recording import Said
 from schemas.report import Progress, Taken
@@ -220,4 +221,66 @@ async def test_what_waits_behind_an_open_circuit_is_moved(world, two, unused_tcp
     for payout in made:
         await merchant.until(payout["id"], "paid", timeout_s=15)
     assert await sent(world) == {"pivot": 0, "xendit": 12}
+    await check_invariants(gateway.pool)
+
+
+STUCK_SOON = {
+    name: replace(provider, contract=replace(provider.contract, pending_alarm_s=0.5)) for name, provider in QUICK.items()
+}
+HELD = PAYEE | {"bankAccountNumber": "131313"}  # Xendit's sheet: stays ACCEPTED
+
+
+@pytest.fixture
+async def stuck_first(world):
+    """(gateway, merchant) with Xendit first, which can cancel, and Pivot second; patience ends soon."""
+    gateway = await world.start_gateway(STUCK_SOON)
+    merchant = await world.merchant(providers=("pivot", "xendit"))
+    await prefer(gateway, merchant, "xendit", 1)
+    return gateway, merchant
+
+
+async def test_what_is_stuck_is_cancelled_there_and_goes_on(world, stuck_first):
+    gateway, merchant = stuck_first
+    made = await merchant.pay(**HELD)
+    paid = await merchant.until(made["id"], "paid", timeout_s=15)
+    assert (paid["provider"], paid["cancelRequested"]) == ("pivot", False)
+    assert await sent(world) == {"pivot": 1, "xendit": 0}
+    steps = await merchant.timeline(made["id"])
+    assert [s["type"] for s in steps][2:6] == [
+        "payout.pending", "payout.move_requested", "payout.failed_over", "payout.sending",
+    ]  # fmt: skip
+    assert "confirmed to a read that it was cancelled" in steps[4]["reason"]
+    await check_invariants(gateway.pool)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_an_error_of_that_cancel_says_nothing(world, stuck_first, when):
+    """I18: too late or lost, the payout goes on where it is until a read says that it is cancelled."""
+    gateway, merchant = stuck_first
+    await world.control("POST", "xendit", "faults", {"operation": "cancel_payout", "kind": "status", "when": when,
+                                                     "params": {"status": 500}})  # fmt: skip
+    made = await merchant.pay(**HELD)
+    if when == "after":
+        await merchant.until(made["id"], "paid", timeout_s=15)
+        assert await sent(world) == {"pivot": 1, "xendit": 0}
+    else:
+        on_desk = await merchant.until(made["id"], "needs_review", timeout_s=15)
+        assert on_desk["provider"] == "xendit"
+        assert await sent(world) == {"pivot": 0, "xendit": 0}
+    await check_invariants(gateway.pool)
+
+
+async def test_a_merchant_who_cancels_meanwhile_is_obeyed(world, stuck_first):
+    gateway, merchant = stuck_first
+    await world.control("POST", "xendit", "faults", {"operation": "cancel_payout", "kind": "status", "when": "before",
+                                                     "params": {"status": 500}})  # fmt: skip
+    made = await merchant.pay(**HELD)
+    async with asyncio.timeout(10):
+        while "payout.move_requested" not in await types(merchant, made["id"]):
+            await asyncio.sleep(0.02)
+    status, answer = await merchant.call("POST", f"/api/v1/payouts/{made['id']}/cancel", {})
+    assert (status, answer["data"]["cancelRequested"]) == (200, True), answer
+    await world.control("DELETE", "xendit", "faults")
+    await merchant.until(made["id"], "cancelled", timeout_s=15)
+    assert await sent(world) == {"pivot": 0, "xendit": 0}
     await check_invariants(gateway.pool)

@@ -28,7 +28,7 @@ async def test_a_balance_is_read_for_connections_in_use_and_not_more_often_than_
     [balance] = await shown(shop, "pivot")
     assert (balance["currency"], balance["amount"]) == ("IDR", (10**12 - 150_000) * 100)
     assert balance["ageSeconds"] < 60
-    await gateway._measure_once()
+    await gateway.gauges.fill()
     sample = gateway.metrics.registry.get_sample_value("gateway_provider_balance", {"provider": "pivot", "currency": "IDR"})
     assert sample == 10**12 - 150_000
     stranger = await world.merchant(providers=("pivot",))
@@ -54,6 +54,6 @@ async def test_xendit_is_asked_in_the_currency_of_its_key(world):
     await gateway.balance_reader.round()
     [balance] = await shown(shop, "xendit")
     assert (balance["currency"], balance["amount"]) == ("IDR", (10**12 - 150_000) * 100)
-    await gateway._measure_once()
+    await gateway.gauges.fill()
     sample = gateway.metrics.registry.get_sample_value("gateway_provider_balance", {"provider": "xendit", "currency": "IDR"})
     assert sample == 10**12 - 150_000

@@ -26,7 +26,7 @@ async def test_a_payout_that_waits_for_a_top_up_comes_onto_a_desk_and_off_it_aga
     assert "needs_review" in (await shop.timeline(made["id"]))[-1]["type"]
     assert (await shop.balance())["locked"] == 150_000_00
     assert await gateway.pool.fetchval("select exposure from attempt") == "open"
-    await gateway._measure_once()
+    await gateway.gauges.fill()
     oldest = gateway.metrics.registry.get_sample_value("gateway_attempt_age_seconds", {"provider": "pivot", "state": "pending"})
     assert oldest >= 0.4
     counted = (await world.control("GET", "pivot", "requests"))["operations"]

@@ -5,6 +5,7 @@ import base64
 import uuid
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import aiohttp
 from aiohttp import web
@@ -15,8 +16,9 @@ from gateway.onboarding import create_account, create_bearer_key, create_connect
 from gateway.sealing import new_master_key
 from gateway.settings import Settings
 from gateway.store import ledger
+from gateway.store.attempts import get_attempts
 from providers.registry import PROVIDERS
-from providers.sandbox.server import build_app
+from providers.sandbox.server import RUNNING, build_app
 
 TEST_CARD = "4111111111111111"
 FAILING_CARD = "5105105105105100"
@@ -93,6 +95,22 @@ class Merchant:
         _, answer = await self.call("GET", f"/api/v1/payouts/balance?currency={currency}")
         return answer["data"]
 
+    async def person(self, name, gateway=0):
+        """The Authorization header of a new key that is this person's."""
+        home = self.world.gateways[gateway]
+        made = await create_bearer_key(home.pool, home.seal, self.account_id, person=name)
+        return {"Authorization": f"Bearer {made.key}"}
+
+    async def on_desk(self, gateway=0, **fields):
+        """A manual payout whose attempt is with the operator, and which a person has been asked to look at."""
+        home = self.world.gateways[gateway]
+        made = await self.pay(provider="manual", **BANK, **fields)
+        async with asyncio.timeout(10):
+            while (attempt := await newest_attempt(home.pool, made)) is None or attempt.state != "pending":
+                await asyncio.sleep(0.01)
+        await home.apply.to_person(attempt, "nobody knows what became of it")
+        return await self.payout(made["id"], gateway)
+
     async def save_card(self, number=TEST_CARD):
         """The id of an active card."""
         text = base64.b64encode(number.encode()).decode()
@@ -119,6 +137,12 @@ BANK = {
 }
 
 
+async def newest_attempt(pool, payout):
+    """A payout's newest attempt as it stands now, if it has one."""
+    key = (payout["accountId"], await pool.fetchval("select attempt_id from payout where id = $1", payout["id"]))
+    return (await get_attempts(pool, [key])).get(key[1]) if key[1] else None
+
+
 class World:
     """Everything that runs for one test."""
 
@@ -128,12 +152,14 @@ class World:
         self.gateways: list[Gateway] = []
         self.http: aiohttp.ClientSession
         self.sandbox_url = ""
+        self.sandboxes = {}  # by provider, for what no control call can do
         self._stack = AsyncExitStack()
 
     async def __aenter__(self):
         self.http = await self._stack.enter_async_context(aiohttp.ClientSession())
         runner = web.AppRunner(build_app(self.data_dir, speed=50.0, seed=1), access_log=None)
         await runner.setup()
+        self.sandboxes = runner.app[RUNNING]
         self._stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
@@ -160,7 +186,8 @@ class World:
         return [line for line in lines if line["kind"] == "sent"]
 
     async def start_gateway(self, providers=QUICK, **settings) -> Gateway:
-        gateway = await make_gateway(Settings(port=0, poll_s=0.02, **settings), self.dsn, MASTER_KEY, providers)
+        given = {"data_dir": Path(self.data_dir) / "gateway", **settings}
+        gateway = await make_gateway(Settings(port=0, poll_s=0.02, **given), self.dsn, MASTER_KEY, providers)
         await gateway.start()
         self.gateways.append(gateway)
         return gateway

@@ -33,6 +33,10 @@ SECRETS: dict[str, dict[str, str]] = {
 TOKEN = Reply(200, {"code": "00", "message": "OK", "data": {"accessToken": "a.b.c", "expiresIn": "900", "tokenType": "Bearer"}})
 BANK = BankAccount(bank_code="BRI", bank_name="BRI", bank_account_number="999966660001", bank_account_holder="Dummy Simulation")
 
+BCA = BankAccount(
+    bank_code="BCA", bank_name="Bank Central Asia", bank_account_number="0000000099", bank_account_holder="PT Contoh"
+)
+
 
 def replay(name: str) -> bytes:
     return (REPLAYS / f"{name}.json").read_bytes()
@@ -95,7 +99,7 @@ ORDERS = {
     "plexy": Order("pa_1", "k", 100_00, "KZT", CardToken("00000000-0000-4000-8000-00000000c0de")),
     "mollie": Order("example", "00000000-0000-4000-8000-000000000001", 10_00, "EUR", OwnBalance()),
     "pivot": Order("pa_1", "pay-0001", 100_000_00, "IDR", BANK, "example1"),
-    "xendit": Order("pa_1", "pay-0001", 10_000_00, "IDR", BANK.model_copy(update={"bank_code": "ID_BCA"}), "example"),
+    "xendit": Order("pa_1", "pay-0001", 10_000_00, "IDR", BCA, "example"),
 }
 CREATED = {
     "plexy": ("/v1/payout", Progress.PENDING, PLEXY_ID, None),

@@ -18,13 +18,16 @@ from gateway.lifecycle import (
     Move,
     News,
     Situation,
+    Unresolvable,
     decide,
     give_to_person,
     move_of,
+    resolve,
 )
 from schemas.failure import FailureCode
 from schemas.payout import EXPOSURE, FINAL_PHASES, AttemptState, Exposure, Phase, Status
 from schemas.report import NotFound, NotSent, Progress, RefusalCause, Refused, Taken, Unclear
+from schemas.resolution import Outcome
 
 S = AttemptState
 CLOSED = [state for state in S if EXPOSURE[state] is Exposure.CLOSED]
@@ -176,6 +179,25 @@ def test_paid_late_by_an_earlier_attempt_stops_the_payout_and_leaves_the_newest_
     assert (decision.phase, decision.move, decision.ended) == (Phase.NEEDS_REVIEW, Move.PAID_LATE, None)
 
 
+@pytest.mark.parametrize(
+    ("state", "report", "believed"),
+    [
+        (S.SENDING, NotSent("dns"), False),
+        (S.UNCONFIRMED, NotFound("404"), True),
+        (S.SENDING, Refused(FailureCode.CONFIGURATION, RefusalCause.CONNECTION), False),
+        (S.SENDING, Refused(FailureCode.INSUFFICIENT_PROVIDER_FUNDS, RefusalCause.PAYOUT), False),
+        (S.PENDING, Taken(Progress.FAILED), False),
+        (S.PENDING, Taken(Progress.CANCELLED), False),
+    ],
+)
+def test_f27_no_third_move_by_itself(state, report, believed):
+    overpaid = replace(situation(state, phase=Phase.NEEDS_REVIEW, review_reason="A paid late"), paid_elsewhere=True)
+    decision = decide(report, overpaid, absence_believed=believed)
+    assert (decision.phase, decision.ended, decision.move) == (Phase.NEEDS_REVIEW, None, None)
+    assert decision.review_reason == "A paid late"
+    assert decide(Taken(Progress.PAID), overpaid).phase is Phase.PAID
+
+
 @pytest.mark.parametrize("state", REOPENED)
 @pytest.mark.parametrize("phase", [Phase.QUEUED, Phase.NEEDS_REVIEW])
 def test_paid_after_all_before_anything_else_was_tried_is_simply_paid(state, phase):
@@ -268,3 +290,101 @@ def test_a_reference_number_that_comes_late_is_written_down_and_moves_nothing():
     on_desk = replace(situation(S.PENDING, phase=Phase.NEEDS_REVIEW, review_reason="why"), has_reference=False)
     note = decide(Taken(Progress.PENDING, reference="000123"), on_desk)
     assert (note.phase, note.review_reason) == (Phase.NEEDS_REVIEW, "why")
+
+
+# --- the desk ---
+
+O = Outcome  # noqa: E741 - as S above
+_OPEN_ENDS = {
+    O.PAID: (S.PAID, Phase.PAID, Move.SETTLE),
+    O.FAILED: (S.FAILED, Phase.FAILED, Move.RELEASE),
+    O.RETURNED: (S.RETURNED, Phase.RETURNED, Move.RELEASE),
+    O.NOT_SENT: (S.NOT_SENT, Phase.QUEUED, None),
+}
+# While the payout's money is held. What is not here cannot be said.
+HELD = {
+    S.SENDING: {},
+    S.UNCONFIRMED: _OPEN_ENDS,
+    S.PENDING: _OPEN_ENDS,
+    S.IN_TRANSIT: _OPEN_ENDS,
+    S.FAILED: {O.FAILED: (S.FAILED, Phase.FAILED, Move.RELEASE), O.PAID: (S.PAID, Phase.PAID, Move.SETTLE)},
+    S.NOT_SENT: {O.NOT_SENT: (S.NOT_SENT, Phase.QUEUED, None), O.PAID: (S.PAID, Phase.PAID, Move.SETTLE)},
+    S.REFUSED: {O.FAILED: (S.REFUSED, Phase.FAILED, Move.RELEASE), O.PAID: (S.PAID, Phase.PAID, Move.SETTLE)},
+    S.CANCELLED: {O.FAILED: (S.CANCELLED, Phase.CANCELLED, Move.RELEASE)},
+}
+# Beside a final state that was contradicted: it stands, or the money is back.
+FINAL = {
+    (S.PAID, Phase.PAID): {O.PAID: (S.PAID, Phase.PAID, None), O.RETURNED: (S.RETURNED, Phase.RETURNED, Move.RETURN)},
+    (S.RETURNED, Phase.RETURNED): {O.RETURNED: (S.RETURNED, Phase.RETURNED, None)},
+    (S.FAILED, Phase.FAILED): {O.FAILED: (S.FAILED, Phase.FAILED, None)},
+    (S.REFUSED, Phase.FAILED): {O.FAILED: (S.REFUSED, Phase.FAILED, None)},
+    (S.CANCELLED, Phase.CANCELLED): {O.FAILED: (S.CANCELLED, Phase.CANCELLED, None)},
+    (S.NOT_SENT, Phase.CANCELLED): {O.NOT_SENT: (S.NOT_SENT, Phase.CANCELLED, None)},  # cancelled while it was queued again
+    (S.NOT_SENT, Phase.FAILED): {O.NOT_SENT: (S.NOT_SENT, Phase.FAILED, None)},
+}
+SAID = [(state, Phase.NEEDS_REVIEW, outcome, HELD[state].get(outcome)) for state in HELD for outcome in O]
+SAID += [(state, phase, outcome, ends.get(outcome)) for (state, phase), ends in FINAL.items() for outcome in O]
+
+
+def test_every_state_is_asked_about():
+    assert {state for state, *_ in SAID} == set(S)
+
+
+@pytest.mark.parametrize(("state", "phase", "outcome", "expected"), SAID)
+def test_what_people_may_find_out(state, phase, outcome, expected):
+    decision = resolve(outcome, situation(state, phase=phase, review_reason="why"))
+    if expected is None:
+        assert decision in set(Unresolvable) - {Unresolvable.OFF_DESK, Unresolvable.OVERTAKEN, Unresolvable.PAID_ELSEWHERE}
+        return
+    assert (decision.attempt_state, decision.phase, decision.move) == expected
+    assert decision.exposure is EXPOSURE[decision.attempt_state]
+    assert decision.status is (Status.PENDING if decision.phase is Phase.QUEUED else Status(decision.phase.value))
+    assert decision.review_reason is None
+    assert not decision.paid_late
+    goes_out_again = decision.phase is Phase.QUEUED
+    assert (decision.ended is Ended.NOT_SENT) == goes_out_again
+    assert (decision.resend_after_s is not None) == goes_out_again
+    assert ("as it stood" in decision.reason) == (decision.attempt_state is state)
+
+
+@pytest.mark.parametrize("state", S)
+@pytest.mark.parametrize("outcome", O)
+def test_people_are_asked_first_and_never_about_what_is_being_sent(state, outcome):
+    assert resolve(outcome, situation(state)) is Unresolvable.OFF_DESK
+    on_desk = situation(state, phase=Phase.NEEDS_REVIEW, review_reason="why")
+    assert resolve(outcome, on_desk, being_sent=True) is Unresolvable.SENDING
+    if state is S.SENDING:
+        assert resolve(outcome, on_desk) is Unresolvable.SENDING
+
+
+@pytest.mark.parametrize("state", S)
+@pytest.mark.parametrize("outcome", O)
+@pytest.mark.parametrize("phase", Phase)
+def test_an_attempt_that_is_not_the_newest_is_nobodys_to_resolve(state, outcome, phase):
+    assert isinstance(resolve(outcome, situation(state, phase=phase, newest=False, review_reason="why")), Unresolvable)
+
+
+@pytest.mark.parametrize("state", REOPENED)
+@pytest.mark.parametrize("changes", [{"phase": Phase.FAILED}, {"phase": Phase.PROCESSING, "newest": False}])
+def test_money_that_left_after_the_release_is_an_incident(state, changes):
+    assert resolve(O.PAID, situation(state, review_reason="why", **changes)) is Unresolvable.PAID_LATE
+
+
+@pytest.mark.parametrize("state", [S.UNCONFIRMED, S.PENDING, S.IN_TRANSIT, S.NOT_SENT])
+def test_what_another_attempt_has_paid_does_not_go_out_again(state):
+    on_desk = situation(state, phase=Phase.NEEDS_REVIEW, review_reason="why")
+    assert resolve(O.NOT_SENT, on_desk, paid_elsewhere=True) is Unresolvable.PAID_ELSEWHERE
+    assert resolve(O.PAID, on_desk, paid_elsewhere=True).phase is Phase.PAID
+
+
+def test_what_is_to_be_cancelled_does_not_go_out_again_by_the_desk_either():
+    asked = replace(situation(S.PENDING, phase=Phase.NEEDS_REVIEW, review_reason="why"), cancel_asked=True)
+    decision = resolve(O.NOT_SENT, asked)
+    assert (decision.phase, decision.move, decision.ended) == (Phase.CANCELLED, Move.RELEASE, None)
+
+
+def test_what_people_found_out_is_said_in_the_failure():
+    on_desk = situation(S.PENDING, phase=Phase.NEEDS_REVIEW, review_reason="why")
+    assert resolve(O.FAILED, on_desk).failure_code is FailureCode.OPERATOR
+    assert resolve(O.RETURNED, on_desk).failure_code is FailureCode.RETURNED
+    assert resolve(O.PAID, on_desk).failure_code is None

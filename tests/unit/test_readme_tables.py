@@ -100,6 +100,7 @@ FACTS = {
     "shows our balance there": lambda c: yes(c.reads_balance),
     "lists the banks it pays to": lambda c: yes(c.lists_channels),
     "lists its payouts by time": lambda c: yes(c.lists_payouts),
+    "... and nothing else in that list": lambda c: yes(c.listing_is_payouts_only) if c.lists_payouts else "-",
     "marked by an operator": lambda c: yes(c.operator_marks),
     "what else a payout changes there": lambda c: "see below" if c.side_effects else "nothing",
 }

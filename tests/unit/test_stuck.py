@@ -21,8 +21,8 @@ def attempt(state=AttemptState.PENDING, age_s=0.0):
         account_id="acct_1", id="pa_1", payout_id="po_1", number=1, connection_id="conn_1", provider="pivot", key="k",
         submission_id="bat_1", state=state, exposure=EXPOSURE[state], provider_ref=None, submission_ref=None, checks=1, sends=1,
         sent_at=now, last_sent_at=now, amount_minor=1, currency="IDR", phase=Phase.PROCESSING, seq=1, review_reason=None,
-        has_reference=False, cancel_asked=False, moves_on=False, paid_late=False, final_in_s=None, newest_attempt_id="pa_1",
-        statement_descriptor=None, age_s=age_s,
+        has_reference=False, cancel_asked=False, moves_on=False, paid_late=False, paid_elsewhere=False, adopted=False,
+        final_in_s=None, newest_attempt_id="pa_1", statement_descriptor=None, age_s=age_s,
         quiet_s=age_s,
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ create table api_key (
     id            text not null,
     kind          text not null check (kind in ('bearer', 'signing')),
     lookup        text not null,                     -- bearer: keyed hash of the key; signing: the public key id
+    person        text not null,                     -- whose key it is: two keys of one person are one person
     secret_sealed bytea,                             -- signing only: has to stay readable, so sealed and not hashed
     scopes        text[] not null,
     created_at    timestamptz not null default now(),

@@ -30,6 +30,7 @@ create table payout (
     seq                  integer not null,           -- number of the last event; every change compares and sets it
     head                 bytea not null,             -- hash of the last event
     attempt_id           text,                       -- the newest attempt
+    paid_late_attempt_id text,                       -- the attempt that paid although its exposure had been closed
     tried_here           boolean not null default false, -- it has had an attempt at this connection
     due_at               timestamptz not null,       -- when a queued payout may be sent
     send_alone           boolean not null default false, -- never in one submission with others

@@ -156,6 +156,7 @@ begin
                               now()),
             provider = coalesce(c.provider, p.provider), connection_id = coalesce(c.connection_id, p.connection_id),
             method = coalesce(c.method, p.method), route = coalesce(c.route, p.route),
+            paid_late_attempt_id = case when c.paid_late then c.attempt_id else p.paid_late_attempt_id end,
             tried_here = case when c.connection_id is null then p.tried_here else false end,
             -- What another connection found out about the bank account says nothing here.
             destination_digest = case when c.connection_id is null then p.destination_digest end,
@@ -196,7 +197,7 @@ begin
         provider_ref = coalesce(c.provider_ref, a.provider_ref), submission_ref = coalesce(c.submission_ref, a.submission_ref),
         check_at = now() + make_interval(secs => c.check_in_s),
         cancel_asked_at = case when c.cancel_asked then now() else a.cancel_asked_at end,
-        moves_on = a.moves_on or c.moves_on, updated_at = now()
+        moves_on = case when c.cancel_asked then c.moves_on else a.moves_on end, updated_at = now()
       from unnest(won) c left join evidence on evidence.attempt_id = c.attempt_id
      where a.account_id = c.account_id and a.id = c.attempt_id and c.attempt_state is not null;
 

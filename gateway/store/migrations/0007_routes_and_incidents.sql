@@ -11,8 +11,7 @@ create table connection_health (
     success       double precision,                  -- share of recent sends that the provider took, 0 to 1
     paid_s        double precision,                  -- learned seconds from sending to paid
     learned_at    timestamptz not null,
-    primary key (account_id, connection_id),
-    foreign key (account_id, connection_id) references connection (account_id, id)
+    primary key (account_id, connection_id)          -- no foreign key: this may outlive its connection and harms nobody
 );
 
 -- What must not happen and did, until a person has closed it. One open incident for one subject and kind.
