@@ -45,9 +45,9 @@ SEED ?= 1
 prove: $(INSTALLED)
 	@$(PY) -m tests.prove.run --payouts $(PAYOUTS) --seed $(SEED)
 
-prove-compare: PAYOUTS = 1500
+prove-compare: PAYOUTS = 600
 prove-compare: $(INSTALLED)
-	@$(PY) -m tests.prove.run --compare --payouts $(PAYOUTS) --seed $(SEED)
+	@$(PY) -m tests.prove.run --compare --markdown --faults-s 35 --payouts $(PAYOUTS) --seed $(SEED)
 
 prove-kill: $(INSTALLED)
 	@KILL_SWEEP=full $(PY) -m pytest tests/kill -n auto --dist worksteal --durations 0 --durations-min 10

@@ -173,7 +173,7 @@ class Dispatcher(Loop):
             point("claim_committed")
             if mark and position and payout_id is None:
                 highest = max(attempt.payout.attempts + 1 for attempt in attempts)
-                mark.sent(position, attempts[-1].payout.account_id, attempts[-1].id, highest)
+                mark.sent(position, attempts[-1].id, attempts[-1].key, highest)
         return submissions
 
     async def claim_one(self, payout_id: str, provider: str) -> None:

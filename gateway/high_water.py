@@ -37,6 +37,11 @@ class Position:
     at: datetime  # by the database's clock
     knows: bool
 
+    @property
+    def place(self) -> str:
+        """The end of the log as PostgreSQL writes it."""
+        return _place(self.lsn)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
@@ -46,15 +51,24 @@ class Mark:
     timeline: int
     lsn: int
     at: datetime
-    account_id: str | None = None
     attempt_id: str | None = None
+    key: str | None = None  # the attempt's: what the database is asked for
     highest_number: int = 0  # of all attempts that left through here: how far a look-up has to go
+
+    @property
+    def place(self) -> str:
+        """The same as of a position."""
+        return _place(self.lsn)
+
+
+def _place(lsn: int) -> str:
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
 
 
 _PROBLEMS: tuple[tuple[Callable[[Mark, Position], bool], str], ...] = (
     (lambda m, p: m.system != p.system, "it is another PostgreSQL (system {p.system}, and it was {m.system})"),
     (lambda m, p: m.timeline != p.timeline, "it was restored or promoted (timeline {p.timeline}, and it was {m.timeline})"),
-    (lambda m, p: p.lsn < m.lsn, "its log ends at {p.lsn}, and had come to {m.lsn}"),
+    (lambda m, p: p.lsn < m.lsn, "its log ends at {p.place}, and had come to {m.place}"),
     (lambda _, p: not p.knows, "it does not know attempt {m.attempt_id}, which was stored before it was sent"),
 )
 
@@ -112,7 +126,7 @@ class HighWater:
         if self._is_stale and self.own:
             self._keep(self.own)
 
-    def sent(self, position: Position, account_id: str, attempt_id: str, number: int) -> None:
+    def sent(self, position: Position, attempt_id: str, key: str, number: int) -> None:
         """Remember a committed claim, before the first byte of it leaves. Raises OSError; then nothing may leave."""
         self._keep(
             Mark(
@@ -120,8 +134,8 @@ class HighWater:
                 timeline=position.timeline,
                 lsn=max(position.lsn, self.own.lsn if self.own else 0),
                 at=position.at,
-                account_id=account_id,
                 attempt_id=attempt_id,
+                key=key,
                 highest_number=max(number, self.own.highest_number if self.own else 0),
             )
         )

@@ -61,7 +61,7 @@ class HoldWatch(Loop):
 
     async def _compare(self, mark: Mark) -> Position:
         """Where the database stands; a hold is open, or was since that mark, if that is not as far as the mark."""
-        position = await read_position(self._pool, mark.account_id, mark.attempt_id)
+        position = await read_position(self._pool, mark.key)
         problem = problem_of(mark, position)
         if problem is None or await was_held_since(self._pool, mark.at):
             return position

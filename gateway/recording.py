@@ -16,7 +16,7 @@ from gateway.store.rows import AttemptRow
 from schemas import ids
 from schemas.contract import Contract
 from schemas.failure import FAILURE_MEANING
-from schemas.payout import FINAL_PHASES, AttemptState, Phase
+from schemas.payout import FINAL_PHASES, AttemptState, Exposure, Phase
 from schemas.report import Report, Words
 
 TIME_IS_OVER = "reconciler"
@@ -93,6 +93,8 @@ def change_of(
     """A decision as the row change that carries it out, with where the payout goes on if it leaves its connection."""
     words = decision.words
     to = onward[0].to if onward else None
+    # It had ended and the payout had moved on: its money turned out to be here.
+    paid_after_all = decision.attempt_state is AttemptState.PAID and attempt.exposure is Exposure.CLOSED
     failure_text = None
     if decision.failure_code:
         given = said.failure_text if said else None
@@ -127,9 +129,9 @@ def change_of(
         submission_ref=decision.submission_ref,
         check_in_s=next_look_s(contract, attempt, decision.attempt_state, decision.exposure, said.report if said else None),
         paid_late=decision.paid_late,
-        provider=to.contract.provider if to else None,
-        connection_id=to.connection_id if to else None,
-        method=to.contract.method if to else None,
+        provider=to.contract.provider if to else attempt.provider if paid_after_all else None,
+        connection_id=to.connection_id if to else attempt.connection_id if paid_after_all else None,
+        method=to.contract.method if to else contract.method if paid_after_all else None,
         route=onward[1].codes() if onward and to else None,
         report_kind=type(said.report).__name__ if said else None,
         report_detail=detail_of(said) if said else None,

@@ -191,7 +191,7 @@ async def record_attempts(connection: Transacting, attempts: Sequence[NewAttempt
                       g.source, g.reason, now(), m.head
                  from given g join moved m on m.account_id = g.account_id and m.id = g.payout_id
            )
-           select * from database_position($16, $17)""",
+           select * from database_position($16)""",
         [a.payout.account_id for a in attempts],
         [a.payout.id for a in attempts],
         [a.payout.seq for a in attempts],
@@ -207,8 +207,7 @@ async def record_attempts(connection: Transacting, attempts: Sequence[NewAttempt
         [a.reason for a in attempts],
         [a.lease_s for a in attempts],
         [a.payout.destination_ref for a in attempts],
-        last.account_id if last else None,
-        last.attempt_id if last else None,
+        last.key if last else None,
     )
     if record is None:
         raise RuntimeError("the claim does not say where the database stands; it is given up, and nothing was sent")

@@ -51,9 +51,9 @@ _HOLD = """
 """
 
 
-async def read_position(pool: Pool, account_id: str | None = None, attempt_id: str | None = None) -> Position:
-    """Where the database stands now, and whether it knows an attempt."""
-    record = await pool.fetchrow("select * from database_position($1, $2)", account_id, attempt_id)
+async def read_position(pool: Pool, key: str | None = None) -> Position:
+    """Where the database stands now, and whether it knows the attempt with this key."""
+    record = await pool.fetchrow("select * from database_position($1)", key)
     if record is None:
         raise RuntimeError("database_position answered no row; nobody may assume where the database stands")
     return Position(**record)

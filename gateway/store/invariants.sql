@@ -150,10 +150,14 @@ select a.id, a.account_id, before.id as before, before.exposure
   left join attempt before
        on before.account_id = a.account_id and before.payout_id = a.payout_id and before.number = a.number - 1
   left join report r on r.account_id = before.account_id and r.attempt_id = before.id and r.id = before.evidence_id
- -- A transaction has the time of its beginning, and may wait for ten seconds before it reads what it acts on. Of an attempt
- -- that the database had forgotten, what came before is forgotten too.
+  -- By the numbers of their events: clocks prove nothing.
+  left join event closed on closed.account_id = before.account_id and closed.payout_id = before.payout_id
+                        and closed.attempt_id = before.id and closed.report_digest = r.digest
+  left join event sending on sending.account_id = a.account_id and sending.payout_id = a.payout_id
+                         and sending.attempt_id = a.id and sending.type = 'payout.sending'
+ -- Of an attempt that the database had forgotten, what came before is forgotten too.
  where a.number > 1 and a.adopted_for is null
-   and (before.id is null or before.exposure <> 'closed' or r.id is null or r.created_at > a.sent_at + interval '1 minute');
+   and (before.id is null or before.exposure <> 'closed' or r.id is null or closed.seq > sending.seq);
 
 -- name: I12_released  Nothing is out of a payout that is queued, or has ended without being paid.
 select p.id, p.account_id, p.phase, a.id as attempt_id, a.state

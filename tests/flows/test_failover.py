@@ -197,7 +197,8 @@ async def test_paid_after_all_before_the_next_is_sent_is_simply_paid(world, two,
     await gateway.apply(
         Said(account_id=first["account_id"], attempt_id=first["id"], report=Taken(Progress.PAID), source="notice:x")
     )
-    assert (await merchant.payout(made["id"]))["phase"] == "paid"
+    payout = await merchant.payout(made["id"])
+    assert (payout["phase"], payout["provider"], payout["connectionId"]) == ("paid", "pivot", merchant.connections["pivot"])
     assert await gateway.pool.fetchval("select count(*) from incident") == 0
     await check_invariants(gateway.pool)
 

@@ -125,7 +125,8 @@ BREAKS = {
     "I10_sending I24_without_gap I31_chain": "delete from event where payout_id = '{paid}' and type = 'payout.sending'",
     "I11_one_exposure I10_sending I11_newest I12_after_proof I16_paid": "drop index attempt_one_exposure;" + another_attempt(),
     "I11_newest": "update payout set attempt_id = null where id = '{failed}'",
-    "I12_after_proof": """update attempt set sent_at = sent_at - interval '1 hour' where payout_id = '{late}' and number = 2""",
+    "I12_after_proof": """update attempt a set evidence_id = (select max(r.id) from report r where r.attempt_id = a.id)
+        where payout_id = '{late}' and number = 1""",
     "I12_released": "update attempt set state = 'pending', exposure = 'open' where payout_id = '{failed}'",
     "I13_keys": """drop index attempt_key; update attempt set key = (select key from attempt where payout_id = '{paid}')
         where payout_id = '{failed}'""",

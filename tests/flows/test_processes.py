@@ -11,6 +11,7 @@ from world import BANK, MASTER_KEY
 
 from gateway.connections import Connections
 from gateway.dispatcher import Dispatcher
+from gateway.learned import Learned
 
 
 def free_port() -> int:
@@ -115,7 +116,7 @@ async def test_a_process_that_died_after_its_claim_is_taken_over(world):
     merchant = await world.merchant(providers=("pivot",))
     made = await merchant.pay(provider="pivot", **BANK)
     await asyncio.sleep(0.3)  # the linger
-    dead = Dispatcher(gateway.pool, gateway.connections, gateway.apply, gateway.seal, poll_s=1)
+    dead = Dispatcher(gateway.pool, gateway.connections, gateway.apply, gateway.seal, Learned(), poll_s=1)
     contract = gateway.connections.contract("pivot")
     from gateway.dispatcher import _lane
 
@@ -140,7 +141,7 @@ async def test_a_plexy_claim_that_died_is_never_sent_again(world):
     made = await merchant.pay(amount=5_000_00, currency="KZT", destination={"type": "card", "cardId": card})
     from gateway.dispatcher import _lane
 
-    dead = Dispatcher(gateway.pool, gateway.connections, gateway.apply, gateway.seal, poll_s=1)
+    dead = Dispatcher(gateway.pool, gateway.connections, gateway.apply, gateway.seal, Learned(), poll_s=1)
     [_] = await dead.claim([_lane(gateway.connections.contract("plexy"), 10)], limit=10)
     await gateway.pool.execute("update attempt set check_at = now()")
     await world.start_gateway()
@@ -160,7 +161,7 @@ async def test_a_worker_whose_lease_is_running_out_does_not_send(world, monkeypa
     await asyncio.sleep(0.3)
     from gateway import dispatcher as module
 
-    slow = Dispatcher(gateway.pool, gateway.connections, gateway.apply, gateway.seal, poll_s=1)
+    slow = Dispatcher(gateway.pool, gateway.connections, gateway.apply, gateway.seal, Learned(), poll_s=1)
     [submission] = await slow.claim([module._lane(gateway.connections.contract("pivot"), 10)], limit=10)
     real = module.time.monotonic
     monkeypatch.setattr(module.time, "monotonic", lambda: real() + 61)

@@ -71,8 +71,10 @@ create trigger payout_moves_by_events before update on payout for each row
 -- At the end of the transaction, since payout and attempt are written one after the other.
 create function refuse_release() returns trigger language plpgsql as $$
 begin
+    -- To the connection of the attempt that is out it may go: that is where its money turned out to be.
     if exists (select 1 from attempt a where a.account_id = new.account_id and a.payout_id = new.id
-                  and a.exposure in ('open', 'spent')) then
+                  and a.exposure in ('open', 'spent')
+                  and (new.phase in ('queued', 'failed', 'cancelled') or a.connection_id <> new.connection_id)) then
         raise exception 'payout % cannot be %: money of an attempt may be out', new.id, new.phase
             using errcode = 'check_violation';
     end if;

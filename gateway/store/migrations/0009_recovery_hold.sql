@@ -44,12 +44,12 @@ create index recovery_lookup_of_hold on recovery_lookup (hold_id, state);
 alter table attempt add column adopted_for text references recovery_hold;
 
 -- Where this database stands: which PostgreSQL it is in, its timeline, how much of its log is on disk, and whether it knows
--- an attempt. The timeline comes from the log's file name: the control file learns it only at the next checkpoint.
-create function database_position(p_account text, p_attempt text)
+-- an attempt, by its key: the one index that no plan can miss. The timeline comes from the log's file name, since the
+-- control file learns it only at the next checkpoint.
+create function database_position(p_key text)
 returns table (system bigint, timeline integer, lsn bigint, at timestamptz, knows boolean) language sql stable as $$
     select c.system_identifier, ('x' || left(pg_walfile_name(l.lsn), 8))::bit(32)::integer, (l.lsn - '0/0'::pg_lsn)::bigint,
-           now(),
-           p_attempt is null or exists (select from attempt a where a.account_id = p_account and a.id = p_attempt)
+           now(), p_key is null or exists (select from attempt a where a.key = p_key)
       from pg_control_system() c, pg_current_wal_flush_lsn() l(lsn)
 $$;
 
@@ -96,19 +96,6 @@ end $$;
 create trigger payout_waits_for_lookup before update on payout for each row
     when (old.phase in ('queued', 'needs_review') and new.phase in ('failed', 'cancelled'))
     execute function refuse_end_before_lookup();
-
--- As in 0006, and one way more: a payout may change its connection together with the attempt there that it takes over.
-create or replace function refuse_release() returns trigger language plpgsql as $$
-begin
-    if exists (select 1 from attempt a where a.account_id = new.account_id and a.payout_id = new.id
-                  and a.exposure in ('open', 'spent')
-                  and not (new.phase in ('processing', 'needs_review') and a.adopted_for is not null
-                           and a.id = new.attempt_id and a.connection_id = new.connection_id)) then
-        raise exception 'payout % cannot be %: money of an attempt may be out', new.id, new.phase
-            using errcode = 'check_violation';
-    end if;
-    return null;
-end $$;
 
 create function refuse_other_hold() returns trigger language plpgsql as $$
 begin
