@@ -33,6 +33,7 @@ from gateway.store.database import Pool
 from gateway.store.provider_balances import balances_of
 from gateway.stuck import age_text
 from providers.registry import PROVIDERS
+from schemas import ids
 from schemas.money import to_decimal
 from schemas.strict_json import StrictJsonError, load_object
 
@@ -188,12 +189,18 @@ def connection_create(
     ] = None,
     currency: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.", show_default=False)] = None,
     priority: Annotated[int, typer.Option(help="Lower is preferred.")] = 100,
+    again: Annotated[
+        str | None,
+        typer.Option("--id", help="conn_...: correct this one, or make it again after a restore.", show_default=False),
+    ] = None,
     *,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="At our sandbox (GATEWAY_SANDBOX_URL): no money is real.")] = False,
 ) -> None:
     """Create a connection and print its id and the path that the provider's webhooks go to."""
     settings = load_settings()
     seal = Seal(master_key(settings))
+    if again is not None and not ids.is_id(again, ids.CONNECTION):
+        raise OnboardingError(f"{again} is no id of a connection: conn_ and 32 hexadecimal digits. Nothing was changed.")
     given = _pairs(setting or [])
     if sandbox:
         given = _at_sandbox(settings, provider, given)
@@ -212,6 +219,7 @@ def connection_create(
                 secret_values=secret_values,
                 currencies=currency or [],
                 priority=priority,
+                connection_id=again,
             )
         except ValidationError as error:
             known = PROVIDERS[provider]

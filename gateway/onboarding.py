@@ -161,6 +161,10 @@ async def create_connection(
         raise OnboardingError(f"{known.contract.title} does not pay in {', '.join(sorted(unserved))}")
     checked = known.settings.model_validate(dict(settings))
     secret = known.secrets.model_validate(dict(secret_values))
+    if connection_id:
+        present = await accounts.find_connection(pool, connection_id)
+        if present and (present.account_id, present.provider) != (account_id, provider):
+            raise OnboardingError(f"{connection_id} is another account's, or of {present.provider}. Nothing was changed.")
     connection_id = connection_id or new_id(ids.CONNECTION)
     await accounts.create_connection(
         pool,

@@ -4,7 +4,6 @@ Real PostgreSQL, stopped, copied and started again from the older copy; the sand
 """
 
 import asyncio
-import io
 import json
 import shutil
 import statistics
@@ -12,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -548,8 +548,8 @@ async def test_a_found_attempt_that_had_failed_is_followed_by_the_next_number(wo
     async with running(world, roles="api") as gateway:
         merchant = await world.merchant(providers=("pivot", "xendit"))
         made = await merchant.pay(amount=AMOUNT, **BANK)
-        await world.control("POST", "xendit", "scenarios", {"name": "failed", "times": 1})
-        await send_unknown_to_us(gateway, made, merchant.connections["xendit"], 2)
+        await world.control("POST", "pivot", "scenarios", {"name": "failed", "times": 1})
+        await send_unknown_to_us(gateway, made, merchant.connections["pivot"], 2)
         await declare(gateway.pool)
     async with running(world) as gateway:
         hold = await looked_up(gateway.pool)
@@ -558,7 +558,7 @@ async def test_a_found_attempt_that_had_failed_is_followed_by_the_next_number(wo
         await release(gateway, "Ana", "Budi")
         await merchant.until(made["id"], "paid")
         numbers = await gateway.pool.fetch("select number, state, provider from attempt order by number")
-        assert [tuple(row) for row in numbers] == [(2, "failed", "xendit"), (3, "paid", "pivot")]
+        assert [tuple(row) for row in numbers] == [(2, "failed", "pivot"), (3, "paid", "xendit")]
         await check_invariants(gateway.pool)
 
 
@@ -591,18 +591,26 @@ async def test_money_found_after_it_was_given_back_is_an_incident(world):
         assert (await last_hold(gateway.pool)).over == 1
 
 
-def test_the_commands(dsn, monkeypatch, capsys):
+@pytest.fixture
+def command(dsn, monkeypatch, capsys):
+    """Run a command in this process: (exit status, what it printed)."""
     monkeypatch.setenv("GATEWAY_DATABASE_URL", dsn)
     monkeypatch.setenv("GATEWAY_MASTER_KEY", MASTER_KEY)
     monkeypatch.setattr("gateway.logs.configure", lambda *_args, **_kwargs: None)
 
     def call(*words):
-        monkeypatch.setattr(sys, "argv", ["payout-gateway", "hold", *words])
-        monkeypatch.setattr(sys, "stdin", io.StringIO())
+        monkeypatch.setattr(sys, "argv", ["payout-gateway", *words])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         printed = capsys.readouterr()
         return ended.value.code, printed.out + printed.err
+
+    return call
+
+
+def test_the_commands(command):
+    def call(*words):
+        return command("hold", *words)
 
     assert "never" in call("status")[1]
     assert call("declare", "--person", "Ana", "--reason", "restored the backup of 03:00")[0] == 0
@@ -615,6 +623,17 @@ def test_the_commands(dsn, monkeypatch, capsys):
     status, said = call("release", "--person", "Budi")
     assert (status, "Payouts go out again" in said) == (0, True), said
     assert "released by Ana and Budi" in call("status")[1]
+
+
+def test_a_connection_is_made_again_under_its_old_id(command):
+    """What was made after the backup: keys are derived from the connection's id, so only under that id can it be asked."""
+    account_id = command("account", "create", "PT Contoh", "--currency", "IDR")[1].strip()
+    old = f"conn_{uuid.uuid4().hex}"
+    assert command("connection", "create", account_id, "manual", "--id", old)[1].startswith(old)
+    assert command("connection", "create", account_id, "manual", "--id", old)[0] == 0
+    another = command("account", "create", "PT Lain", "--currency", "IDR")[1].strip()
+    assert "another account's" in command("connection", "create", another, "manual", "--id", old)[1]
+    assert "no id" in command("connection", "create", account_id, "manual", "--id", "conn_1")[1]
 
 
 # --- what answers mean
