@@ -13,6 +13,7 @@ help:
 	@echo "make test    lint, types, the import rule and all tests, against a real PostgreSQL"
 	@echo "make bench   measure creates, and create to paid, on this machine"
 	@echo "make prove   the fault world: kills, crashes, lying providers; nothing may be paid twice or lost (PAYOUTS=, SEED=)"
+	@echo "make prove-compare  the same world, decided by the rules of others (PAYOUTS=, SEED=)"
 	@echo "make prove-kill  every named point killed and paused alone, at more of its passes than in make test"
 	@echo "make lint    ruff and mypy only"
 	@echo "make lock    pin the dependencies again (needs uv)"
@@ -21,13 +22,15 @@ help:
 run: $(INSTALLED)
 	@$(PY) -m gateway.cli demo
 
+# Half of a test is waiting for processes, sockets and schedules: three workers keep two cores busy.
+WORKERS = $(shell $(PY) -c "import os; print(-(-(os.cpu_count() or 1) * 3 // 2))")
 test: $(INSTALLED)
 	@failed=; \
 	check() { name=$$1; shift; echo "== $$name"; "$$@" || failed="$$failed $$name"; }; \
 	check lint $(PY) -m ruff check --quiet --output-format concise .; \
 	check format $(PY) -m ruff format --check --quiet .; \
 	check types $(PY) -m mypy; \
-	check tests $(PY) -m pytest -n auto --dist worksteal; \
+	check tests $(PY) -m pytest -n $(WORKERS) --dist worksteal; \
 	if [ -n "$$failed" ]; then echo "== FAILED:$$failed"; exit 1; fi; \
 	echo "== all passed: lint, format, types, tests"
 

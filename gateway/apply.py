@@ -445,7 +445,7 @@ class Apply:
             detail=detail_of(said),
             provider_ref=named.provider_ref if named else None,
             submission_ref=named.submission_ref if named else None,
-            check_in_s=next_look_s(contract, attempt, attempt.state, attempt.exposure, None),
+            check_in_s=next_look_s(contract, attempt, attempt.state, attempt.exposure, said.report),
             keeps_check=sending,
         )
 

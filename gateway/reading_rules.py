@@ -6,7 +6,7 @@ Pure: the ages come with the row, measured by the database's clock.
 from gateway.store.rows import AttemptRow
 from schemas.contract import CancelRule, Contract
 from schemas.payout import AttemptState, Exposure
-from schemas.report import NotSent, Refused, Report
+from schemas.report import NotSent, Refused, Report, Unclear
 
 
 def absence_believed(contract: Contract, attempt: AttemptRow) -> bool:
@@ -62,6 +62,8 @@ def next_look_s(
         return next_check_s(contract, attempt.age_s)
     if state is AttemptState.RETURNED or isinstance(report, (NotSent, Refused)):
         return None  # nothing of it was ever there, or everything is over
+    if isinstance(report, Unclear) and not contract.operator_marks:
+        return contract.poll_after_s[-1]  # nobody answered, so nobody has looked: also the last look has to see something
     final_in_s = attempt.final_in_s
     if state is AttemptState.PAID and attempt.state is not AttemptState.PAID:
         final_in_s = contract.return_window_s
