@@ -15,11 +15,11 @@ from gateway.failover import Next
 from gateway.gather import Gather
 from gateway.ids import new_id
 from gateway.learned import Learned
-from gateway.lifecycle import Decision, Ended, Move, decide, give_to_person, move_of, status_of
+from gateway.lifecycle import Decision, Ended, Move, decide, give_to_person, status_of
 from gateway.metrics import Metrics
 from gateway.points import point
 from gateway.reading_rules import absence_believed, next_look_s
-from gateway.recording import TIME_IS_OVER, Said, as_asked, change_of, detail_of, situation_of
+from gateway.recording import TIME_IS_OVER, Said, Unsent, as_asked, change_of, detail_of, situation_of, unsent_change
 from gateway.resolving import DECISION, Resolved
 from gateway.routing import Route
 from gateway.store import attempts as attempt_store
@@ -32,7 +32,7 @@ from gateway.store.rows import AttemptRow, PayoutRow
 from schemas import ids
 from schemas.contract import Contract
 from schemas.failure import FailureCode
-from schemas.payout import EXPOSURE, FINAL_PHASES, AttemptState, Phase, Status
+from schemas.payout import EXPOSURE, AttemptState, Phase, Status
 from schemas.report import Taken, Unclear
 
 _log = structlog.get_logger(__name__)
@@ -51,25 +51,6 @@ class Onward(Protocol):
     async def __call__(self, ended: Sequence[tuple[AttemptRow, Ended]]) -> Mapping[str, tuple[Next, Route]]:
         """By payout id."""
         ...
-
-
-class Unsent(Protocol):
-    """A payout without an attempt, as far as moving it needs."""
-
-    @property
-    def account_id(self) -> str: ...
-    @property
-    def id(self) -> str: ...
-    @property
-    def seq(self) -> int: ...
-    @property
-    def phase(self) -> Phase: ...
-    @property
-    def provider(self) -> str: ...
-    @property
-    def amount_minor(self) -> int: ...
-    @property
-    def currency(self) -> str: ...
 
 
 @dataclass(slots=True)
@@ -153,23 +134,14 @@ class Apply:
 
     async def cancel_queued(self, payout: PayoutRow, *, source: str, request_key: str, fingerprint: bytes) -> None:
         """Cancel a payout that was never sent. Raises `MovedOnError` when it has just gone out, and `WaitsForLookupError`."""
-        change = Change(
-            account_id=payout.account_id,
-            payout_id=payout.id,
-            expected_seq=payout.seq,
-            phase=Phase.CANCELLED,
-            status=Status.CANCELLED,
-            event_id=new_id(ids.EVENT),
+        change = unsent_change(
+            payout,
+            Phase.CANCELLED,
             event_type="payout.cancelled",
             source=source,
             reason="cancelled before anything was sent",
             request_key=request_key,
-            fingerprint=fingerprint.hex(),
-            completed=True,
-            tx_id=new_id(ids.LEDGER_TRANSACTION),
-            move="release",
-            amount_minor=payout.amount_minor,
-            currency=payout.currency,
+            fingerprint=fingerprint,
         )
         if not await record_changes(self._pool, [change]):
             raise MovedOnError(f"{payout.id} was sent while it was being cancelled")
@@ -244,25 +216,14 @@ class Apply:
 
         False: it has moved on, or it may have been sent after all and is looked up first.
         """
-        move = move_of(payout.phase, phase)
-        change = Change(
-            account_id=payout.account_id,
-            payout_id=payout.id,
-            expected_seq=payout.seq,
-            phase=phase,
-            status=status_of(phase, None),
-            event_id=new_id(ids.EVENT),
+        change = unsent_change(
+            payout,
+            phase,
             event_type=event_type,
             source=source,
             reason=reason,
             review_reason=review_reason,
             failure_code=failure_code,
-            failure_text=reason if failure_code else None,
-            completed=phase in FINAL_PHASES,
-            tx_id=new_id(ids.LEDGER_TRANSACTION) if move else None,
-            move=move,
-            amount_minor=payout.amount_minor,
-            currency=payout.currency,
         )
         try:
             if not await record_changes(self._pool, [change]):

@@ -4,18 +4,18 @@ Pure. What is decided comes from `gateway.lifecycle` and `gateway.failover`; wri
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.failover import Next
 from gateway.ids import new_id
-from gateway.lifecycle import Decision, Situation
+from gateway.lifecycle import Decision, Situation, move_of, status_of
 from gateway.reading_rules import next_look_s
 from gateway.routing import Route
 from gateway.store.changes import Change
 from gateway.store.rows import AttemptRow
 from schemas import ids
 from schemas.contract import Contract
-from schemas.failure import FAILURE_MEANING
+from schemas.failure import FAILURE_MEANING, FailureCode
 from schemas.payout import FINAL_PHASES, AttemptState, Exposure, Phase
 from schemas.report import Report, Words
 
@@ -141,6 +141,62 @@ def change_of(
         move=decision.move,
         amount_minor=attempt.amount_minor,
         currency=attempt.currency,
+    )
+
+
+class Unsent(Protocol):
+    """A payout without an attempt, as far as moving it needs."""
+
+    @property
+    def account_id(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def phase(self) -> Phase: ...
+    @property
+    def provider(self) -> str: ...
+    @property
+    def amount_minor(self) -> int: ...
+    @property
+    def currency(self) -> str: ...
+
+
+def unsent_change(
+    payout: Unsent,
+    phase: Phase,
+    *,
+    event_type: str,
+    source: str,
+    reason: str,
+    review_reason: str | None = None,
+    failure_code: FailureCode | None = None,
+    request_key: str | None = None,
+    fingerprint: bytes | None = None,
+) -> Change:
+    """The move of a payout of which nothing is out, with what it does to the books."""
+    move = move_of(payout.phase, phase)
+    return Change(
+        account_id=payout.account_id,
+        payout_id=payout.id,
+        expected_seq=payout.seq,
+        phase=phase,
+        status=status_of(phase, None),
+        event_id=new_id(ids.EVENT),
+        event_type=event_type,
+        source=source,
+        reason=reason,
+        request_key=request_key,
+        fingerprint=fingerprint.hex() if fingerprint else None,
+        review_reason=review_reason,
+        failure_code=failure_code,
+        failure_text=reason if failure_code else None,
+        completed=phase in FINAL_PHASES,
+        tx_id=new_id(ids.LEDGER_TRANSACTION) if move else None,
+        move=move,
+        amount_minor=payout.amount_minor,
+        currency=payout.currency,
     )
 
 
