@@ -150,10 +150,11 @@ async def any_sealed_connection(pool: Pool) -> ConnectionRow | None:
 
 
 async def pause_connection(pool: Pool, account_id: str, connection_id: str, *, for_s: float, reason: str) -> None:
-    """Send nothing more through a connection for a while; its payouts stay queued."""
+    """Send nothing more through a connection for a while; its payouts stay queued. A longer pause is left as it is."""
     await pool.execute(
         """update connection set paused_until = now() + make_interval(secs => $3), paused_reason = $4
-            where account_id = $1 and id = $2""",
+            where account_id = $1 and id = $2
+              and (paused_until is null or paused_until <= now() + make_interval(secs => $3))""",
         account_id,
         connection_id,
         for_s,

@@ -9,6 +9,7 @@ from test_books import check_invariants
 from world import BANK, QUICK
 
 from gateway.recording import Said
+from gateway.store.accounts import pause_connection
 from schemas.report import Progress, Taken
 
 # Pivot is preferred, Xendit stands behind it; both know this bank.
@@ -179,6 +180,11 @@ async def test_f27_paid_after_its_failure_was_believed(world, two):
     assert (await types(merchant, made["id"])).count("payout.paid_late") == 1
     paused = await gateway.pool.fetchval("select paused_reason from connection where id = $1", merchant.connections["pivot"])
     assert "send nothing more" in paused
+    # What refuses our credentials meanwhile asks for a minute: the shorter pause must not end the longer one.
+    owner = await gateway.pool.fetchval("select account_id from incident")
+    await pause_connection(gateway.pool, owner, merchant.connections["pivot"], for_s=0.0, reason="a refusal")
+    frozen = "select paused_reason from connection where id = $1 and paused_until > now() + interval '1 year'"
+    assert await gateway.pool.fetchval(frozen, merchant.connections["pivot"]) == paused
     await check_invariants(gateway.pool)
 
 
