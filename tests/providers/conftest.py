@@ -53,7 +53,8 @@ def heard() -> Heard:
 
 @pytest.fixture
 async def transport(heard: Heard) -> AsyncIterator[Transport]:
-    short = Timeouts(connect_s=0.5, answer_s=0.15, total_s=0.3)
+    # Long enough for a busy machine to answer at all: a stall is no hang.
+    short = Timeouts(connect_s=0.5, answer_s=0.4, total_s=0.8)
     made = Transport(
         on_call=lambda *call: heard.calls.append(call),
         on_unknown_word=lambda *word: heard.words.append(word),
