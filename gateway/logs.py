@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import structlog
@@ -86,13 +86,14 @@ class _Forward(logging.Handler):
 
 
 def configure(level: str, *, stream: Any = None) -> None:
-    """Set logging up for the process; `stream` takes bytes and defaults to standard output."""
+    """Set logging up for the process; `stream` takes bytes and defaults to standard output, where lines are held a moment."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    held = HeldLines(sys.stdout.buffer) if stream is None else None
+    stream = HeldLines(sys.stdout.buffer) if stream is None else stream
+    held = stream if isinstance(stream, HeldLines) else None
     structlog.configure(
         cache_logger_on_first_use=True,
         wrapper_class=_logger_from(number, held),
-        logger_factory=structlog.BytesLoggerFactory(cast("Any", held or stream)),
+        logger_factory=structlog.BytesLoggerFactory(stream),
     )
     root = logging.getLogger()
     root.handlers[:] = [_Forward()]

@@ -6,7 +6,6 @@ account it is refused.
 
 import base64
 import binascii
-import hashlib
 import hmac
 import secrets
 
@@ -59,12 +58,12 @@ class Seal:
 
     def lookup_of(self, bearer_key: str) -> str:
         """What is stored of a Bearer key: a keyed hash, useless to whoever reads the database."""
-        return hmac.new(self._pepper, bearer_key.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._pepper, bearer_key.encode(), "sha256").hex()
 
     def digest_of(self, *parts: str) -> str:
         """A keyed hash of something that must be recognised and not read, such as an account number."""
         text = "\0".join(("digest", *parts))  # no key that is looked up holds a NUL
-        return hmac.new(self._pepper, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._pepper, text.encode(), "sha256").hex()
 
 
 def _derive(raw: bytes, purpose: bytes) -> bytes:

@@ -108,7 +108,7 @@ class Auth:
         secret = caller.secret if caller and caller.secret else b"unknown"
         # aiohttp keeps header bytes that are not UTF-8 as lone surrogates: this gives them back as they came.
         signed = "\n".join(lines).encode(errors="surrogateescape")
-        expected = hmac.new(secret, signed, hashlib.sha256).hexdigest()
+        expected = hmac.digest(secret, signed, "sha256").hex()
         matches = hmac.compare_digest(expected.encode(), signature.encode())
         if caller is None or not caller.secret:
             raise _unknown_key()

@@ -176,20 +176,20 @@ async def record_attempts(connection: Transacting, attempts: Sequence[NewAttempt
                                         'processing', 'pending', g.id, g.source, g.reason, null, null, null, now()),
                       updated_at = now()
                  from given g where p.account_id = g.account_id and p.id = g.payout_id
-               returning p.account_id, p.id, p.head, p.route
+               returning g.*, p.head, p.route
            ), stored as (
                insert into attempt (account_id, id, payout_id, number, connection_id, provider, key, submission_id, state,
                                     exposure, scheduled_slot, check_at, sent_at, last_sent_at, updated_at, destination_ref,
                                     route)
-               select g.account_id, g.id, g.payout_id, attempts + 1, connection_id, provider, key, submission_id, 'sending',
-                      'open', slot, now() + make_interval(secs => lease_s), now(), now(), now(), destination_ref, m.route
-                 from given g join moved m on m.account_id = g.account_id and m.id = g.payout_id
+               select account_id, id, payout_id, attempts + 1, connection_id, provider, key, submission_id, 'sending', 'open',
+                      slot, now() + make_interval(secs => lease_s), now(), now(), now(), destination_ref, route
+                 from moved
            ), told as (
                insert into event (account_id, payout_id, seq, id, type, phase, status, attempt_id, source, reason, created_at,
                                   hash)
-               select g.account_id, g.payout_id, g.seq + 1, g.event_id, 'payout.sending', 'processing', 'pending', g.id,
-                      g.source, g.reason, now(), m.head
-                 from given g join moved m on m.account_id = g.account_id and m.id = g.payout_id
+               select account_id, payout_id, seq + 1, event_id, 'payout.sending', 'processing', 'pending', id, source, reason,
+                      now(), head
+                 from moved
            )
            select * from database_position($16)""",
         [a.payout.account_id for a in attempts],
@@ -247,19 +247,24 @@ async def mark_resent(
 ) -> set[str]:
     """Store that attempts go out once more with their own keys, before they do; the ids of those that may.
 
-    Not those that somebody else has claimed or moved since they were claimed here, nor those first sent `within_s` ago or
-    earlier: whoever was stopped for hours in between must not repeat what its provider has forgotten. None while a recovery
-    hold is open, and none that was taken over by one or waits for it: their payouts may have gone on with another key.
+    Not those that somebody else has claimed or moved since they were claimed here, or is moving right now, nor those first
+    sent `within_s` ago or earlier: whoever was stopped for hours in between must not repeat what its provider has forgotten.
+    None while a recovery hold is open, and none that was taken over by one or waits for it: their payouts may have gone on
+    with another key.
     """
     records = await pool.fetch(
-        """update attempt a set sends = a.sends + 1, last_sent_at = now(), submission_id = $4,
+        """with free as (
+               select a.account_id, a.id from unnest($1::text[], $2::text[], $3::int[]) as g(account_id, id, checks)
+                 join attempt a on a.account_id = g.account_id and a.id = g.id and a.checks = g.checks
+                where a.state = 'unconfirmed' and a.sent_at > now() - make_interval(secs => $6) and a.adopted_for is null
+                  and not exists (select from recovery_hold h where h.released_second_at is null)
+                  and not exists (select from recovery_lookup l where l.account_id = a.account_id
+                                     and l.payout_id = a.payout_id and l.state = 'waiting')
+                  for update of a skip locked
+           )
+           update attempt a set sends = a.sends + 1, last_sent_at = now(), submission_id = $4,
                   check_at = now() + make_interval(secs => $5), updated_at = now()
-             from unnest($1::text[], $2::text[], $3::int[]) as g(account_id, id, checks)
-            where a.account_id = g.account_id and a.id = g.id and a.checks = g.checks and a.state = 'unconfirmed'
-              and a.sent_at > now() - make_interval(secs => $6) and a.adopted_for is null
-              and not exists (select from recovery_hold h where h.released_second_at is null)
-              and not exists (select from recovery_lookup l where l.account_id = a.account_id and l.payout_id = a.payout_id
-                                 and l.state = 'waiting')
+             from free where a.account_id = free.account_id and a.id = free.id
            returning a.id""",
         [a.account_id for a in attempts],
         [a.id for a in attempts],

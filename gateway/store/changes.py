@@ -98,21 +98,4 @@ class StoredReport:
 
 async def record_reports(pool: Pool, reports: Sequence[StoredReport]) -> None:
     """Keep reports that changed nothing. They may still teach us the provider's ids, and set the next read."""
-    await pool.execute(
-        """with given as (
-               select * from json_to_recordset($1::text::json) as g(account_id text, attempt_id text, source text, kind text,
-                   detail jsonb, provider_ref text, submission_ref text, check_in_s double precision,
-                   keeps_check boolean)
-           ), learned as (
-               update attempt a set
-                   provider_ref = coalesce(a.provider_ref, g.provider_ref),
-                   submission_ref = coalesce(a.submission_ref, g.submission_ref),
-                   check_at = case when g.keeps_check then a.check_at else now() + make_interval(secs => g.check_in_s) end
-                 from given g
-                where a.account_id = g.account_id and a.id = g.attempt_id
-           )
-           insert into report (account_id, attempt_id, source, kind, detail, changed, created_at, digest)
-           select account_id, attempt_id, source, kind, detail, false, now(),
-                  report_digest(account_id, attempt_id, source, kind, detail, now()) from given""",
-        orjson.dumps(list(reports)).decode(),
-    )
+    await pool.execute("select record_reports($1::text::json)", orjson.dumps(list(reports)).decode())

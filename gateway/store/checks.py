@@ -5,6 +5,7 @@ Keeps a keyed hash of the destination and the answer. Never moves a payout: that
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from gateway.store.database import Pool
 from schemas.checks import CheckPolicy, Verdict
@@ -58,6 +59,7 @@ async def name_destinations(
 
     An answer that is too old is asked for again; so is, with its tries forgotten, a question without one for a while.
     """
+    named = _in_lock_order(named)
     await pool.execute(
         """with given as (
                select * from unnest($1::text[], $2::text[], $3::text[], $4::text[])
@@ -192,8 +194,17 @@ async def checked_payouts(pool: Pool, *, unanswered_after: int, limit: int) -> l
     ]
 
 
+Waiting = TypeVar("Waiting", Unnamed, Checked)
+
+
+def _in_lock_order(given: Sequence[tuple[Waiting, str]]) -> list[tuple[Waiting, str]]:
+    """As `record_changes` locks them: two writers wait for each other, and never deadlock."""
+    return sorted(given, key=lambda one: (one[0].account_id, one[0].id))
+
+
 async def clear_payouts(pool: Pool, cleared: Sequence[tuple[Checked, str]]) -> None:
     """Let payouts be sent, each with the outcome of its check and the reference that its first attempt may name."""
+    cleared = _in_lock_order(cleared)
     await pool.execute(
         """update payout p set check_outcome = g.outcome, destination_ref = g.reference
              from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[])

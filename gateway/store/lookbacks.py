@@ -156,11 +156,19 @@ async def keep_doubts(pool: Pool, due: DueLookBack, doubts: Sequence[Doubt], *, 
 
 
 async def read_soon(pool: Pool, due: DueLookBack, attempt_ids: Sequence[str], *, lease_s: float) -> None:
-    """Make attempts due for reading. Never one that is being sent, or may be right now: the time is its sender's lease."""
+    """Make attempts due for reading. Never one that is being sent, or may be right now: the time is its sender's lease.
+
+    Nor one that somebody is changing at this moment: they say when it is read next.
+    """
     await pool.execute(
-        """update attempt set check_at = least(check_at, now())
-            where account_id = $1 and id = any ($2) and state <> 'sending'
-              and (state <> 'unconfirmed' or last_sent_at < now() - make_interval(secs => $3))""",
+        """with free as (
+               select account_id, id from attempt
+                where account_id = $1 and id = any ($2) and state <> 'sending'
+                  and (state <> 'unconfirmed' or last_sent_at < now() - make_interval(secs => $3))
+                  for update skip locked
+           )
+           update attempt a set check_at = least(a.check_at, now())
+             from free where a.account_id = free.account_id and a.id = free.id""",
         due.account_id,
         list(attempt_ids),
         lease_s,

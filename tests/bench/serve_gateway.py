@@ -13,6 +13,7 @@ from child import say, until_told_to_stop
 
 from gateway import logs
 from gateway.app import make_gateway
+from gateway.log_lines import HeldLines
 from gateway.settings import Settings
 from providers.registry import PROVIDERS
 
@@ -29,5 +30,7 @@ async def main(asked: dict[str, Any]) -> None:
 if __name__ == "__main__":
     given = orjson.loads(sys.stdin.buffer.raw.readline())  # unbuffered: what follows is read by the loop
     with Path(given["log_file"]).open("ab") as log:
-        logs.configure("info", stream=log)
+        held = HeldLines(log)  # as on standard output, which is taken here
+        logs.configure("info", stream=held)
         uvloop.run(main(given))
+        held.let_go()

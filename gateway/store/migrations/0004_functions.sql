@@ -121,7 +121,7 @@ create type payout_change as (
     attempt_id text, attempt_state text, exposure text, provider_ref text, submission_ref text, check_in_s double precision,
     cancel_asked boolean, moves_on boolean, paid_late boolean,
     provider text, connection_id text, method text, route jsonb,
-    report_kind text, report_detail jsonb,
+    report_kind text, report_detail jsonb, report_digest bytea, -- the last is not asked for: it is worked out here, once
     event_id text, event_type text, source text, reason text, words jsonb, evidence text,
     tx_id text, move text, amount_minor bigint, currency text
 );
@@ -135,25 +135,60 @@ create function books_of(move text) returns text[] language sql immutable as $$
                      when 'paid_late' then array['receivable', 'funding'] end
 $$;
 
+-- What the gathered writes below have in common: whoever waits for the rows of many payouts has locked the payouts before,
+-- all in one order, so that two of them wait for each other and never deadlock. Others skip what is locked.
+
+-- Keeps reports that changed nothing, with the provider's ids that they brought and when to read their attempts again.
+create type stored_report as (
+    account_id text, attempt_id text, source text, kind text, detail jsonb, provider_ref text, submission_ref text,
+    check_in_s double precision, keeps_check boolean
+);
+create function record_reports(p_reports json) returns void language plpgsql as $$
+declare
+    given stored_report[];
+begin
+    select coalesce(array_agg(g), '{}') into given from json_populate_recordset(null::stored_report, p_reports) g;
+    perform 1 from unnest(given) g
+       join attempt a on a.account_id = g.account_id and a.id = g.attempt_id
+       join payout p on p.account_id = a.account_id and p.id = a.payout_id
+      order by p.account_id, p.id for update of p;
+    update attempt a set
+        provider_ref = coalesce(a.provider_ref, g.provider_ref),
+        submission_ref = coalesce(a.submission_ref, g.submission_ref),
+        check_at = case when g.keeps_check then a.check_at else now() + make_interval(secs => g.check_in_s) end
+      from unnest(given) g
+     where a.account_id = g.account_id and a.id = g.attempt_id;
+    insert into report (account_id, attempt_id, source, kind, detail, changed, created_at, digest)
+    select g.account_id, g.attempt_id, g.source, g.kind, g.detail, false, now(),
+           report_digest(g.account_id, g.attempt_id, g.source, g.kind, g.detail, now())
+      from unnest(given) g;
+end $$;
+
 -- Writes changes by compare-and-set on the payout's sequence: answers the payouts that were changed. Of a payout whose
 -- sequence has moved on nothing is written, and the caller decides again from what is there now. At most one change
 -- a payout in one call.
 create function record_changes(p_changes json) returns table (changed_payout_id text) language plpgsql as $$
 declare
-    won payout_change[];
+    asked payout_change[];
+    won   payout_change[];
+    i     integer;
 begin
-    -- Locked in one order, so that two gathered writes wait for each other and never deadlock.
-    perform 1 from payout p join json_populate_recordset(null::payout_change, p_changes) c
-        on p.account_id = c.account_id and p.id = c.payout_id
+    select coalesce(array_agg(c), '{}') into asked from json_populate_recordset(null::payout_change, p_changes) c;
+    for i in 1 .. cardinality(asked) loop
+        if asked[i].report_kind is not null then
+            asked[i].report_digest := report_digest(asked[i].account_id, asked[i].attempt_id, asked[i].source,
+                                                    asked[i].report_kind, asked[i].report_detail, now());
+        end if;
+    end loop;
+
+    perform 1 from payout p join unnest(asked) c on p.account_id = c.account_id and p.id = c.payout_id
      order by p.account_id, p.id for update of p;
 
     with written as (
         update payout p set
             seq = p.seq + 1, phase = c.phase, status = c.status,
             head = event_hash(p.head, c.account_id, c.payout_id, c.expected_seq + 1, c.event_id, c.event_type, c.phase, c.status,
-                              c.attempt_id, c.source, c.reason, c.words, c.evidence, case when c.report_kind is not null then
-                              report_digest(c.account_id, c.attempt_id, c.source, c.report_kind, c.report_detail, now()) end,
-                              now()),
+                              c.attempt_id, c.source, c.reason, c.words, c.evidence, c.report_digest, now()),
             provider = coalesce(c.provider, p.provider), connection_id = coalesce(c.connection_id, p.connection_id),
             method = coalesce(c.method, p.method), route = coalesce(c.route, p.route),
             paid_late_attempt_id = case when c.paid_late then c.attempt_id else p.paid_late_attempt_id end,
@@ -177,35 +212,34 @@ begin
             completed_at = case when c.completed then coalesce(p.completed_at, now()) else p.completed_at end,
             final_at = case when c.final_in_s is null then p.final_at else now() + make_interval(secs => c.final_in_s) end,
             updated_at = now()
-          from json_populate_recordset(null::payout_change, p_changes) c
+          from unnest(asked) c
          where p.account_id = c.account_id and p.id = c.payout_id and p.seq = c.expected_seq
         returning c.*
     )
     select coalesce(array_agg(row(written.*)::payout_change), '{}') into won from written;
 
-    with evidence as (
-        insert into report (account_id, attempt_id, source, kind, detail, changed, created_at, digest)
-        select c.account_id, c.attempt_id, c.source, c.report_kind, c.report_detail, true, now(),
-               report_digest(c.account_id, c.attempt_id, c.source, c.report_kind, c.report_detail, now())
-          from unnest(won) c where c.report_kind is not null
-        returning report.attempt_id, report.id
-    )
+    insert into report (account_id, attempt_id, source, kind, detail, changed, created_at, digest)
+    select c.account_id, c.attempt_id, c.source, c.report_kind, c.report_detail, true, now(), c.report_digest
+      from unnest(won) c where c.report_kind is not null;
+
     update attempt a set
         state = c.attempt_state, exposure = c.exposure,
-        evidence_id = case when c.exposure = 'closed' and a.exposure <> 'closed' then evidence.id else a.evidence_id end,
+        evidence_id = case when c.exposure = 'closed' and a.exposure <> 'closed' then
+                          (select max(r.id) from report r where r.account_id = c.account_id and r.attempt_id = c.attempt_id
+                              and r.digest = c.report_digest)
+                      else a.evidence_id end,
         paid_late_at = case when c.paid_late then now() else a.paid_late_at end,
         provider_ref = coalesce(c.provider_ref, a.provider_ref), submission_ref = coalesce(c.submission_ref, a.submission_ref),
         check_at = now() + make_interval(secs => c.check_in_s),
         cancel_asked_at = case when c.cancel_asked then now() else a.cancel_asked_at end,
         moves_on = case when c.cancel_asked then c.moves_on else a.moves_on end, updated_at = now()
-      from unnest(won) c left join evidence on evidence.attempt_id = c.attempt_id
+      from unnest(won) c
      where a.account_id = c.account_id and a.id = c.attempt_id and c.attempt_state is not null;
 
     insert into event (account_id, payout_id, seq, id, type, phase, status, attempt_id, source, reason, words, evidence,
                        report_digest, created_at, hash)
     select c.account_id, c.payout_id, c.expected_seq + 1, c.event_id, c.event_type, c.phase, c.status, c.attempt_id,
-           c.source, c.reason, c.words, c.evidence, case when c.report_kind is not null then
-           report_digest(c.account_id, c.attempt_id, c.source, c.report_kind, c.report_detail, now()) end, now(), p.head
+           c.source, c.reason, c.words, c.evidence, c.report_digest, now(), p.head
       from unnest(won) c join payout p on p.account_id = c.account_id and p.id = c.payout_id;
 
     insert into incident (account_id, id, kind, subject, connection_id, payout_id, attempt_id, amount_minor, currency, detail)
