@@ -22,7 +22,7 @@ from gateway.points import point
 from gateway.recording import Said
 from gateway.sealing import Seal, card_place, notice_place
 from gateway.store import cards
-from gateway.store.attempts import find_attempts
+from gateway.store.attempts import Named, find_attempts
 from gateway.store.database import Pool
 from gateway.store.notices import NoticeOutcome, claim_notices, settle_notices
 from gateway.store.rows import AttemptRow, NoticeRow
@@ -64,6 +64,7 @@ class Inbox(Loop):
         self._seal = seal
         self._metrics = metrics
         self._reading: set[asyncio.Task[None]] = set()
+        self._found: Gather[Named, list[AttemptRow]] = Gather(partial(find_attempts, pool))
         self._outcomes: Gather[NoticeOutcome, None] = Gather(partial(settle_notices, pool), in_flight=1)
 
     async def round(self) -> bool:
@@ -148,16 +149,17 @@ class Inbox(Loop):
         )
 
     async def _match(self, connection: Connection, reading: _Reading) -> None:
-        """Find the attempts that the facts are about: one read of the database for all of them."""
+        """Find the attempts that the facts are about: one read of the database for all of them, and for other connections."""
         if not reading.facts:
             return
         abouts = [fact.about for _, fact, _ in reading.facts]
-        found = await find_attempts(
-            self._pool,
-            connection.row.id,
-            keys=[a.key for a in abouts if isinstance(a, AboutKey)],
-            provider_refs=[a.provider_ref for a in abouts if isinstance(a, AboutPayout)],
-            submission_refs=[a.submission_ref for a in abouts if isinstance(a, AboutSubmission)],
+        found = await self._found.submit(
+            Named(
+                connection_id=connection.row.id,
+                keys=[a.key for a in abouts if isinstance(a, AboutKey)],
+                provider_refs=[a.provider_ref for a in abouts if isinstance(a, AboutPayout)],
+                submission_refs=[a.submission_ref for a in abouts if isinstance(a, AboutSubmission)],
+            )
         )
         named: dict[AboutKey | AboutPayout | AboutSubmission, list[AttemptRow]] = defaultdict(list)
         for attempt in found:

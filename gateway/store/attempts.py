@@ -276,24 +276,42 @@ async def mark_resent(
     return {record["id"] for record in records}
 
 
-async def find_attempts(
-    pool: Pool,
-    connection_id: str,
-    *,
-    keys: Sequence[str] = (),
-    provider_refs: Sequence[str] = (),
-    submission_refs: Sequence[str] = (),
-) -> list[AttemptRow]:
-    """Attempts at this connection that a notice names: by our key, their id, or their id of the batch."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What the notices of one connection name: our keys, the provider's ids, its ids of batches."""
+
+    connection_id: str
+    keys: Sequence[str] = ()
+    provider_refs: Sequence[str] = ()
+    submission_refs: Sequence[str] = ()
+
+
+async def find_attempts(pool: Pool, named: Sequence[Named]) -> list[list[AttemptRow]]:
+    """For each, the attempts of its connection that are named; perhaps with those that another one of this connection names."""
     records = await pool.fetch(
-        f"""select {_COLUMNS} {_FROM} where a.connection_id = $1
-              and (a.key = any ($2) or a.provider_ref = any ($3) or a.submission_ref = any ($4))""",
-        connection_id,
-        list(keys),
-        list(provider_refs),
-        list(submission_refs),
+        f"""with named as (
+                select a.account_id, a.id from unnest($1::text[], $2::text[]) n(connection_id, name)
+                  join attempt a on a.key = n.name and a.connection_id = n.connection_id
+                union
+                select a.account_id, a.id from unnest($3::text[], $4::text[]) n(connection_id, name)
+                  join attempt a on a.connection_id = n.connection_id and a.provider_ref = n.name
+                union
+                select a.account_id, a.id from unnest($5::text[], $6::text[]) n(connection_id, name)
+                  join attempt a on a.connection_id = n.connection_id and a.submission_ref = n.name
+            )
+            select {_COLUMNS} from named n join attempt a on a.account_id = n.account_id and a.id = n.id
+              join payout p on p.account_id = a.account_id and p.id = a.payout_id""",
+        [one.connection_id for one in named for _ in one.keys],
+        [key for one in named for key in one.keys],
+        [one.connection_id for one in named for _ in one.provider_refs],
+        [ref for one in named for ref in one.provider_refs],
+        [one.connection_id for one in named for _ in one.submission_refs],
+        [ref for one in named for ref in one.submission_refs],
     )
-    return [attempt_row(record) for record in records]
+    found: dict[str, list[AttemptRow]] = {one.connection_id: [] for one in named}
+    for record in records:
+        found[record["connection_id"]].append(attempt_row(record))
+    return [found[one.connection_id] for one in named]
 
 
 async def destinations_of(pool: Pool, attempts: Sequence[AttemptRow]) -> Mapping[str, Queued]:

@@ -172,8 +172,13 @@ declare
     asked payout_change[];
     won   payout_change[];
     i     integer;
+    moves boolean;  -- whether money moves between books in any of them; most statements below are for few changes
+    keys  boolean;  -- whether any uses a request key
+    late  boolean;  -- whether any paid late
 begin
-    select coalesce(array_agg(c), '{}') into asked from json_populate_recordset(null::payout_change, p_changes) c;
+    select coalesce(array_agg(c), '{}'), bool_or(c.move is not null), bool_or(c.request_key is not null), bool_or(c.paid_late)
+      into asked, moves, keys, late
+      from json_populate_recordset(null::payout_change, p_changes) c;
     for i in 1 .. cardinality(asked) loop
         if asked[i].report_kind is not null then
             asked[i].report_digest := report_digest(asked[i].account_id, asked[i].attempt_id, asked[i].source,
@@ -242,40 +247,47 @@ begin
            c.source, c.reason, c.words, c.evidence, c.report_digest, now(), p.head
       from unnest(won) c join payout p on p.account_id = c.account_id and p.id = c.payout_id;
 
-    insert into incident (account_id, id, kind, subject, connection_id, payout_id, attempt_id, amount_minor, currency, detail)
-    select c.account_id, 'inc_' || substr(c.event_id, 5), 'paid_late', c.attempt_id, a.connection_id, c.payout_id, c.attempt_id,
-           c.amount_minor, c.currency, c.reason
-      from unnest(won) c join attempt a on a.account_id = c.account_id and a.id = c.attempt_id
-     where c.paid_late on conflict do nothing;
+    if late then
+        insert into incident (account_id, id, kind, subject, connection_id, payout_id, attempt_id, amount_minor, currency,
+                              detail)
+        select c.account_id, 'inc_' || substr(c.event_id, 5), 'paid_late', c.attempt_id, a.connection_id, c.payout_id,
+               c.attempt_id, c.amount_minor, c.currency, c.reason
+          from unnest(won) c join attempt a on a.account_id = c.account_id and a.id = c.attempt_id
+         where c.paid_late on conflict do nothing;
+    end if;
 
-    insert into request_key (account_id, key, fingerprint, payout_id)
-    select c.account_id, c.request_key, decode(c.fingerprint, 'hex'), c.payout_id
-      from unnest(won) c where c.request_key is not null;
+    if keys then
+        insert into request_key (account_id, key, fingerprint, payout_id)
+        select c.account_id, c.request_key, decode(c.fingerprint, 'hex'), c.payout_id
+          from unnest(won) c where c.request_key is not null;
+    end if;
 
-    insert into ledger_entry (account_id, tx_id, line, kind, book, currency, debit, credit, payout_id, posted_at)
-    select c.account_id, c.tx_id, l.line::smallint, c.move, (books_of(c.move))[l.line], c.currency,
-           case l.line when 1 then c.amount_minor else 0 end, case l.line when 2 then c.amount_minor else 0 end,
-           c.payout_id, now()
-      from unnest(won) c cross join (values (1), (2)) l(line)
-     where c.move is not null;
+    if moves then
+        insert into ledger_entry (account_id, tx_id, line, kind, book, currency, debit, credit, payout_id, posted_at)
+        select c.account_id, c.tx_id, l.line::smallint, c.move, (books_of(c.move))[l.line], c.currency,
+               case l.line when 1 then c.amount_minor else 0 end, case l.line when 2 then c.amount_minor else 0 end,
+               c.payout_id, now()
+          from unnest(won) c cross join (values (1), (2)) l(line)
+         where c.move is not null;
 
-    -- In one order here too: several payouts of one batch share a balance with those of another.
-    perform 1 from balance b
-      where (b.account_id, b.currency) in (select c.account_id, c.currency from unnest(won) c where c.move is not null)
-      order by b.account_id, b.currency for update;
-    update balance b set
-        available  = b.available  + m.available,
-        in_transit = b.in_transit + m.in_transit,
-        paid_out   = b.paid_out   + m.paid_out,
-        receivable = b.receivable + m.receivable
-      from (select c.account_id, c.currency,
-                   sum(case when c.move in ('release', 'return') then c.amount_minor else 0 end)::bigint as available,
-                   sum(case when c.move in ('settle', 'release') then -c.amount_minor else 0 end)::bigint as in_transit,
-                   sum(case c.move when 'settle' then c.amount_minor when 'return' then -c.amount_minor else 0 end)::bigint
-                       as paid_out,
-                   sum(case c.move when 'paid_late' then c.amount_minor else 0 end)::bigint as receivable
-              from unnest(won) c where c.move is not null group by 1, 2) m
-     where b.account_id = m.account_id and b.currency = m.currency;
+        -- In one order here too: several payouts of one batch share a balance with those of another.
+        perform 1 from balance b
+          where (b.account_id, b.currency) in (select c.account_id, c.currency from unnest(won) c where c.move is not null)
+          order by b.account_id, b.currency for update;
+        update balance b set
+            available  = b.available  + m.available,
+            in_transit = b.in_transit + m.in_transit,
+            paid_out   = b.paid_out   + m.paid_out,
+            receivable = b.receivable + m.receivable
+          from (select c.account_id, c.currency,
+                       sum(case when c.move in ('release', 'return') then c.amount_minor else 0 end)::bigint as available,
+                       sum(case when c.move in ('settle', 'release') then -c.amount_minor else 0 end)::bigint as in_transit,
+                       sum(case c.move when 'settle' then c.amount_minor when 'return' then -c.amount_minor else 0 end)::bigint
+                           as paid_out,
+                       sum(case c.move when 'paid_late' then c.amount_minor else 0 end)::bigint as receivable
+                  from unnest(won) c where c.move is not null group by 1, 2) m
+         where b.account_id = m.account_id and b.currency = m.currency;
+    end if;
 
     return query select c.payout_id from unnest(won) c;
 end $$;
