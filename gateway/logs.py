@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from gateway.log_lines import HeldLines
 # Ids of ours are hexadecimal after their prefix; anything else with so many digits in a row is somebody's number.
 _NUMBER = re.compile(r"(?<![0-9A-Za-z_\-.])\d{8,}(?![0-9A-Za-z_\-.])")
 _KEY = re.compile(r"\b(sk|pk|pr|ak|access|live|test|whsec|xnd)_[A-Za-z0-9_\-]{4,}|Bearer\s+\S+")
-_CHECKED = ("exception", "reason", "event", "error")
+_CHECKED = ("exception", "reason", "error")
 
 
 # Exceptions of libraries quote what they choked on: PostgreSQL in further lines (DETAIL), asyncpg and Python in quotes.
@@ -36,10 +37,18 @@ def _cover(text: str) -> str:
     return _KEY.sub("***", _NUMBER.sub("***", text))
 
 
+@lru_cache(maxsize=256)
+def _cover_event(event: Any) -> Any:
+    return _cover(event) if isinstance(event, str) else event
+
+
 def redact(fields: dict[str, Any]) -> None:
     """Cover what must never be in a log, in the fields that carry words of others."""
+    fields["event"] = _cover_event(fields["event"])
     for name in _CHECKED:
         value = fields.get(name)
+        if value is None:
+            continue
         if isinstance(value, str):
             fields[name] = _cover(value)
         elif name == "exception" and isinstance(value, list):

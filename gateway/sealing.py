@@ -6,6 +6,7 @@ account it is refused.
 
 import base64
 import binascii
+import hashlib
 import hmac
 import secrets
 
@@ -58,7 +59,8 @@ class Seal:
 
     def lookup_of(self, bearer_key: str) -> str:
         """What is stored of a Bearer key: a keyed hash, useless to whoever reads the database."""
-        return hmac.digest(self._pepper, bearer_key.encode(), "sha256").hex()
+        # The keyed hash that is fastest for a few bytes: every request of this key needs it.
+        return hashlib.blake2b(bearer_key.encode(), key=self._pepper, digest_size=32).hexdigest()
 
     def digest_of(self, *parts: str) -> str:
         """A keyed hash of something that must be recognised and not read, such as an account number."""
