@@ -1,6 +1,7 @@
 """Making ids: a prefix and a UUID version 7, so that they sort by time and never meet. Ids and keys of attempts are derived."""
 
 import hashlib
+import time
 from uuid import UUID
 
 from uuid_utils import uuid7
@@ -12,6 +13,22 @@ from schemas.contract import KeyFormat
 def new_id(prefix: str) -> str:
     """`new_id('po')` -> 'po_' and 32 hexadecimal digits."""
     return f"{prefix}_{uuid7().hex}"
+
+
+def payout_id_of(account_id: str, request_key: str) -> str:
+    """A new payout's id: the time, and what follows from the account and the request's idempotency key.
+
+    A restored backup may have forgotten the payout, and its merchant repeats the request. The new id differs in its time alone,
+    so the keys of its attempts come out as they were, and a provider that still knows them does not pay a second time.
+    """
+    drawn = hashlib.sha256(f"{account_id} {request_key}".encode()).hexdigest()
+    variant = "89ab"[int(drawn[3], 16) % 4]
+    return f"{ids.PAYOUT}_{time.time_ns() // 1_000_000:012x}7{drawn[:3]}{variant}{drawn[4:19]}"
+
+
+def lineage(payout_id: str) -> str:
+    """What a payout's id has in common with that of the same request, made again at another time."""
+    return bare(payout_id)[12:] or bare(payout_id)
 
 
 def attempt_key(key_format: KeyFormat, payout_id: str, connection_id: str, number: int) -> str:
@@ -35,7 +52,7 @@ def attempt_id(payout_id: str, connection_id: str, number: int) -> str:
 
 
 def _digest(payout_id: str, connection_id: str, number: int) -> bytes:
-    return hashlib.sha256(f"{payout_id} {connection_id} {number}".encode()).digest()
+    return hashlib.sha256(f"{lineage(payout_id)} {connection_id} {number}".encode()).digest()
 
 
 def bare(some_id: str) -> str:

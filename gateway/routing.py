@@ -31,7 +31,7 @@ class Wanted:
     connection_id: str | None = None
     country: str | None = None
     metadata: Mapping[str, str] | None = None
-    stable_key: str = ""
+    stable_key: str = ""  # what the payout's id took from its request: a repetition goes the same way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

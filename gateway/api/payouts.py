@@ -11,7 +11,7 @@ from gateway.api.envelope import PAYOUT_ID, ApiError, ok, page
 from gateway.api.parts import Parts, parts_of
 from gateway.api.route_choice import PaidTo, no_route, paid_to_of, route_of
 from gateway.gather import TooMuchWaitingError
-from gateway.ids import new_id
+from gateway.ids import lineage, new_id, payout_id_of
 from gateway.points import point
 from gateway.routing import Candidate, Route
 from gateway.store import payouts
@@ -90,10 +90,10 @@ async def create(request: web.Request) -> web.Response:
     key = idempotency_key(request)
     wanted = parse(CreatePayout, request, body)
     mark = fingerprint(request)
-    payout_id = new_id(ids.PAYOUT)
+    payout_id = payout_id_of(caller.account_id, key)
     try:
         paid_to = await paid_to_of(parts, caller, wanted)
-        found = await route_of(parts, caller, wanted, paid_to, payout_id)
+        found = await route_of(parts, caller, wanted, paid_to, lineage(payout_id))
         if not found.ordered:
             raise no_route(found.excluded)
     except ApiError as refusal:

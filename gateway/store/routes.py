@@ -7,6 +7,7 @@ from typing import Any
 from asyncpg import Record
 
 from gateway.failover import Tried
+from gateway.ids import lineage
 from gateway.route_order import Health
 from gateway.routing import Wanted
 from gateway.store.database import Pool
@@ -67,7 +68,7 @@ def _routable(record: Record) -> RoutablePayout:
             provider=record["pin_provider"],
             connection_id=record["pin_connection_id"],
             metadata=record["metadata"],
-            stable_key=record["id"],
+            stable_key=lineage(record["id"]),
         ),
         tried=tuple(Tried(connection_id, AttemptState(state)) for connection_id, state in pairs),
         age_s=record["age_s"],

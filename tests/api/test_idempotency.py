@@ -46,6 +46,23 @@ def is_replay(answer):
     return in_meta
 
 
+async def test_requests_of_one_key_in_the_same_millisecond_make_one_payout(shop, monkeypatch):
+    """Their ids are the same then, since a payout's id derives from its time and its request."""
+    monkeypatch.setattr("gateway.ids.time.time_ns", lambda: 1_800_000_000_000_000_000)
+    amounts = [10_00, 10_00, 20_00] * 10
+    answers = await asyncio.gather(*(create(shop, "k", amount=amount) for amount in amounts))
+    made = [answer for answer in answers if answer.status == 201]
+    assert len({answer.data["id"] for answer in made}) == 1
+    assert [is_replay(answer) for answer in made].count(False) == 1
+    assert {answer.data["amount"] for answer in made} in ({10_00}, {20_00})
+    refused = [answer for answer in answers if answer.status != 201]
+    assert len(made) + len(refused) == len(amounts)
+    assert {(r.status, r.error["code"], r.error["field"]) for r in refused} == {MISMATCH}
+    assert await counts(shop) == (1, 1, 1)
+    history = await shop.world.gateways[0].pool.fetchval("select count(*) from event where account_id = $1", shop.account_id)
+    assert history == 1
+
+
 async def test_the_same_request_again_is_the_same_payout(shop):
     first = await create(shop, "k")
     assert (first.status, is_replay(first)) == (201, False)

@@ -46,6 +46,7 @@ PAYEE = {
 }
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AMOUNT = 200_000_00
+LOST = {"provider": "xendit", "amount": AMOUNT + 700, **BANK}
 # As the other contracts are quick here: what was on its way when the database went has arrived by now.
 SENDS_LAST_S = 0.2
 
@@ -177,13 +178,16 @@ async def test_the_drill(database, tmp_path, monkeypatch):
             )
             for name in ("fails over", "xendit", "plexy"):
                 await merchant.until(made[name], "paid")
+            lost = await merchant.pay(key="lost", **LOST)
+            await merchant.until(lost["id"], "paid")
         before = await sent(world)
-        assert before == {"pivot": 0, "xendit": 3, "plexy": 1}
+        assert before == {"pivot": 0, "xendit": 4, "plexy": 1}
         await database.stop()
 
         world.dsn = await database.start("older")
         async with running(world) as gateway:
             await on_hold(world, gateway, merchant, made, before)
+            await is_made_again(world, merchant, lost)
         await database.stop()
 
         await is_seen_on_another_timeline(database, world)
@@ -195,6 +199,16 @@ async def test_the_drill(database, tmp_path, monkeypatch):
             await merchant.until(made["plexy"], "paid")
         assert (await sent(world))["plexy"] == before["plexy"] + 1
         await database.stop()
+
+
+async def is_made_again(world, merchant, lost):
+    """A payout that the copy never knew: its merchant repeats the request, and the provider knows its key."""
+    before = await sent(world)
+    again = await merchant.pay(key="lost", **LOST)
+    assert again["id"] != lost["id"]
+    assert again["id"][-16:] == lost["id"][-16:]
+    await merchant.until(again["id"], "paid")
+    assert await sent(world) == before
 
 
 async def begin_without_looking(self):

@@ -29,8 +29,9 @@ begin
          order by p_account[i], p_key[i], i
         on conflict do nothing returning request_key.payout_id
     )
-    select coalesce(array_agg(i), '{}') into fresh from generate_series(1, n) i
-      join given on given.payout_id = p_id[i];
+    -- The same request twice at the same moment has the same id twice: the first of them is made.
+    select coalesce(array_agg(first.i), '{}') into fresh
+      from (select min(i) as i from generate_series(1, n) i join given on given.payout_id = p_id[i] group by p_id[i]) first;
 
     if cardinality(fresh) < n then
         return query
@@ -83,7 +84,7 @@ begin
         returning payout.id, payout.head
     )
     select coalesce(array_agg(i), '{}'), array_agg(made.head) into kept, heads
-      from generate_series(1, n) i join made on made.id = p_id[i];
+      from unnest(accepted) i join made on made.id = p_id[i];
 
     if cardinality(kept) < cardinality(fresh) then
         -- A refused request does not use up its key.
