@@ -43,7 +43,12 @@ class Caller:
     scopes: frozenset[str]
     default_currency: str
     secret: bytes = field(default=b"", repr=False)
-    person: str = ""  # whose key it is
+    person: str = ""  # whose key it is; the key's own id when it was made for nobody
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the key was made for a person; two keys that name nobody may both be in one program."""
+        return self.person != self.key_id
 
     @property
     def source(self) -> str:

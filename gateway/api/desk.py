@@ -128,6 +128,11 @@ async def resolve(request: web.Request) -> web.Response:
     parts = parts_of(request)
     body = await read_body(request)
     caller = await parts.auth.caller(request, PAYOUT_RESOLVE, body)
+    if not caller.is_named:
+        raise ApiError(
+            403, "person_needed", "This key was made for nobody, and only people can say what became of money. Nothing was "
+            "changed; use a key of a person (key create --person).", field="Authorization",
+        )  # fmt: skip
     key = idempotency_key(request)
     given = parse(Resolve, request, body)
     word = Word(

@@ -226,7 +226,7 @@ async def keys(world):
     shop = await world.merchant()
 
     async def make(scopes):
-        return (await create_bearer_key(gateway.pool, gateway.seal, shop.account_id, scopes=scopes)).key
+        return (await create_bearer_key(gateway.pool, gateway.seal, shop.account_id, scopes=scopes, person="Ana")).key
 
     return {scope: (await make([scope]), await make([s for s in auth.SCOPES if s != scope])) for scope in auth.SCOPES}
 

@@ -196,8 +196,8 @@ class World:
         """A merchant with a connection at each provider and money in three currencies."""
         gateway = self.gateways[0]
         account_id = await create_account(gateway.pool, "Test merchant", "IDR")
-        bearer = await create_bearer_key(gateway.pool, gateway.seal, account_id)
-        signing = await create_signing_key(gateway.pool, gateway.seal, account_id)
+        bearer = await create_bearer_key(gateway.pool, gateway.seal, account_id, person="Olga")
+        signing = await create_signing_key(gateway.pool, gateway.seal, account_id, person="Olga")
         merchant = Merchant(self, account_id, bearer.key, signing.key_id, signing.secret)
         for provider in providers:
             merchant.connections[provider] = await self.connect(merchant, provider)
