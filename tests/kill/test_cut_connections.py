@@ -12,7 +12,7 @@ STATEMENTS = {
     "creates": "create_payouts(",
     "claims": "COMMIT",
     "applied reports": "from record_changes(",
-    "reports that change nothing": "insert into report",
+    "reports that change nothing": "select record_reports(",
     "repetitions": "set sends = a.sends + 1",
     "notices": "insert into notice",
     "read notices": "update notice n set state",
