@@ -11,15 +11,25 @@ from typing import Protocol
 
 import structlog
 
-from gateway.failover import Next
+from gateway.failover import Next, follow
 from gateway.gather import Gather
-from gateway.ids import new_id
 from gateway.learned import Learned
-from gateway.lifecycle import Decision, Ended, Move, decide, give_to_person, status_of
+from gateway.lifecycle import Decision, Ended, Move, decide, give_to_person
 from gateway.metrics import Metrics
 from gateway.points import point
 from gateway.reading_rules import absence_believed, next_look_s
-from gateway.recording import TIME_IS_OVER, Said, Unsent, as_asked, change_of, detail_of, situation_of, unsent_change
+from gateway.recording import (
+    Said,
+    Unsent,
+    as_asked,
+    cancel_request,
+    change_of,
+    detail_of,
+    move_request,
+    rerouted_change,
+    situation_of,
+    unsent_change,
+)
 from gateway.resolving import DECISION, Resolved
 from gateway.routing import Route
 from gateway.store import attempts as attempt_store
@@ -29,15 +39,13 @@ from gateway.store.changes import Change, StoredReport, WaitsForLookupError, rec
 from gateway.store.database import Pool
 from gateway.store.routes import RoutablePayout
 from gateway.store.rows import AttemptRow, PayoutRow
-from schemas import ids
 from schemas.contract import Contract
 from schemas.failure import FailureCode
-from schemas.payout import EXPOSURE, AttemptState, Phase, Status
+from schemas.payout import AttemptState, Phase
 from schemas.report import Taken, Unclear
 
 _log = structlog.get_logger(__name__)
 _MAX_ROUNDS = 20
-_SEND_AGAIN_S = 60.0
 _UNTIL_RESUMED_S = 10 * 365 * 86_400.0
 
 
@@ -61,36 +69,6 @@ class _Decided:
     attempt: AttemptRow
     decision: Decision
     onward: tuple[Next, Route] | None = None
-
-
-def follow(decision: Decision, onward: Next) -> Decision:
-    """The decision with where the payout goes next: on through another connection, or as it was, with why."""
-    reason = f"{decision.reason.rstrip('.')}; {onward.reason}"
-    if onward.to is None and decision.ended is Ended.CANCELLED:
-        # We had it cancelled there so as to move on, and nobody wants it cancelled.
-        return replace(
-            decision,
-            phase=Phase.QUEUED,
-            status=Status.PENDING,
-            reason=f"{reason}; it is sent again where it was",
-            move=None,
-            review_reason=None,
-            resend_after_s=_SEND_AGAIN_S,
-        )
-    if onward.to is None:
-        return replace(decision, reason=reason)
-    wait_s = decision.resend_after_s if onward.tried_before else onward.to.contract.batch_linger_s
-    return replace(
-        decision,
-        phase=Phase.QUEUED,
-        status=Status.PENDING,
-        reason=reason,
-        move=None,
-        review_reason=None,
-        failure_code=None,
-        resend_after_s=wait_s,
-        resend_alone=False,
-    )
 
 
 class Apply:
@@ -151,25 +129,7 @@ class Apply:
         """Have the reconciler ask the provider to stop it; nothing moves before a read says so. `MovedOnError` if it moved."""
         if payout.attempt_state is None:
             raise MovedOnError(f"{payout.id} has no attempt that could be cancelled")
-        change = Change(
-            account_id=payout.account_id,
-            payout_id=payout.id,
-            expected_seq=payout.seq,
-            phase=payout.phase,
-            status=payout.status,
-            event_id=new_id(ids.EVENT),
-            event_type="payout.cancel_requested",
-            source=source,
-            reason="the provider will be asked to cancel it; it may be too late, and then the payout goes on",
-            request_key=request_key,
-            fingerprint=fingerprint.hex(),
-            review_reason=payout.review_reason,
-            attempt_id=payout.attempt_id,
-            attempt_state=payout.attempt_state,
-            exposure=EXPOSURE[payout.attempt_state],
-            check_in_s=0.0,
-            cancel_asked=True,
-        )
+        change = cancel_request(payout, payout.attempt_state, source=source, request_key=request_key, fingerprint=fingerprint)
         if not await record_changes(self._pool, [change]):
             raise MovedOnError(f"{payout.id} moved while its cancellation was being asked for")
 
@@ -181,24 +141,8 @@ class Apply:
         onward, _ = (await self._onward([(attempt, Ended.CANCELLED)]))[attempt.payout_id]
         if onward.to is None:
             return False
-        change = Change(
-            account_id=attempt.account_id,
-            payout_id=attempt.payout_id,
-            expected_seq=attempt.seq,
-            phase=attempt.phase,
-            status=status_of(attempt.phase, attempt.state),
-            event_id=new_id(ids.EVENT),
-            event_type="payout.move_requested",
-            source=TIME_IS_OVER,
-            reason=f"{reason} The provider is asked to cancel it, so that it can go on through {onward.to.contract.title}.",
-            review_reason=attempt.review_reason,
-            attempt_id=attempt.id,
-            attempt_state=attempt.state,
-            exposure=attempt.exposure,
-            check_in_s=0.0,
-            cancel_asked=True,
-            moves_on=True,
-        )
+        there = f"The provider is asked to cancel it, so that it can go on through {onward.to.contract.title}."
+        change = move_request(attempt, f"{reason} {there}")
         return bool(await record_changes(self._pool, [change]))
 
     async def move_unsent(
@@ -239,22 +183,7 @@ class Apply:
         """Move a queued payout to another connection. False: it has moved on, or there is none."""
         if onward.to is None:
             return False
-        change = Change(
-            account_id=payout.account_id,
-            payout_id=payout.id,
-            expected_seq=payout.seq,
-            phase=Phase.QUEUED,
-            status=Status.PENDING,
-            event_id=new_id(ids.EVENT),
-            event_type="payout.rerouted",
-            source=source,
-            reason=f"its connection takes nothing at present; {onward.reason}",
-            due_in_s=onward.to.contract.batch_linger_s,
-            provider=onward.to.contract.provider,
-            connection_id=onward.to.connection_id,
-            method=onward.to.contract.method,
-            route=found.codes(),
-        )
+        change = rerouted_change(payout, onward.to, f"its connection takes nothing at present; {onward.reason}", found, source)
         if not await record_changes(self._pool, [change]):
             return False
         self._on_queued()

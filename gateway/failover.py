@@ -5,11 +5,11 @@ sure whether money is out never gets here. The limits of the account's policy on
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gateway.lifecycle import Ended
+from gateway.lifecycle import Decision, Ended
 from gateway.routing import Candidate, Route
-from schemas.payout import AttemptState
+from schemas.payout import AttemptState, Phase, Status
 from schemas.policy import Failover
 
 # Why the next provider cannot pay a second time (design section 4).
@@ -21,6 +21,7 @@ SAFE_BECAUSE: dict[Ended, str] = {
 }
 # A connection that answered like this about a payout will not be asked again about the same one.
 _HAD_ITS_SAY = frozenset({AttemptState.REFUSED, AttemptState.FAILED, AttemptState.CANCELLED, AttemptState.RETURNED})
+_SEND_AGAIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +80,33 @@ def _allowed(candidate: Candidate, limits: Failover) -> bool:
 
 def _working(fitting: Sequence[Candidate], route: Route, met: set[str], *, want_met: bool) -> Iterator[Candidate]:
     return (c for c in fitting if c.connection_id not in route.behind and (c.connection_id in met) is want_met)
+
+
+def follow(decision: Decision, onward: Next) -> Decision:
+    """The decision with where the payout goes next: on through another connection, or as it was, with why."""
+    reason = f"{decision.reason.rstrip('.')}; {onward.reason}"
+    if onward.to is None and decision.ended is Ended.CANCELLED:
+        # We had it cancelled there so as to move on, and nobody wants it cancelled.
+        return replace(
+            decision,
+            phase=Phase.QUEUED,
+            status=Status.PENDING,
+            reason=f"{reason}; it is sent again where it was",
+            move=None,
+            review_reason=None,
+            resend_after_s=_SEND_AGAIN_S,
+        )
+    if onward.to is None:
+        return replace(decision, reason=reason)
+    wait_s = decision.resend_after_s if onward.tried_before else onward.to.contract.batch_linger_s
+    return replace(
+        decision,
+        phase=Phase.QUEUED,
+        status=Status.PENDING,
+        reason=reason,
+        move=None,
+        review_reason=None,
+        failure_code=None,
+        resend_after_s=wait_s,
+        resend_alone=False,
+    )

@@ -10,13 +10,14 @@ from gateway.failover import Next
 from gateway.ids import new_id
 from gateway.lifecycle import Decision, Situation, move_of, status_of
 from gateway.reading_rules import next_look_s
-from gateway.routing import Route
+from gateway.routing import Candidate, Route
 from gateway.store.changes import Change
-from gateway.store.rows import AttemptRow
+from gateway.store.routes import RoutablePayout
+from gateway.store.rows import AttemptRow, PayoutRow
 from schemas import ids
 from schemas.contract import Contract
 from schemas.failure import FAILURE_MEANING, FailureCode
-from schemas.payout import FINAL_PHASES, AttemptState, Exposure, Phase
+from schemas.payout import EXPOSURE, FINAL_PHASES, AttemptState, Exposure, Phase, Status
 from schemas.report import Report, Words
 
 TIME_IS_OVER = "reconciler"
@@ -197,6 +198,73 @@ def unsent_change(
         move=move,
         amount_minor=payout.amount_minor,
         currency=payout.currency,
+    )
+
+
+def cancel_request(
+    payout: PayoutRow, attempt_state: AttemptState, *, source: str, request_key: str, fingerprint: bytes
+) -> Change:
+    """That the provider is to be asked to cancel a payout's attempt: nothing moves before a read says so."""
+    return Change(
+        account_id=payout.account_id,
+        payout_id=payout.id,
+        expected_seq=payout.seq,
+        phase=payout.phase,
+        status=payout.status,
+        event_id=new_id(ids.EVENT),
+        event_type="payout.cancel_requested",
+        source=source,
+        reason="the provider will be asked to cancel it; it may be too late, and then the payout goes on",
+        request_key=request_key,
+        fingerprint=fingerprint.hex(),
+        review_reason=payout.review_reason,
+        attempt_id=payout.attempt_id,
+        attempt_state=attempt_state,
+        exposure=EXPOSURE[attempt_state],
+        check_in_s=0.0,
+        cancel_asked=True,
+    )
+
+
+def move_request(attempt: AttemptRow, reason: str) -> Change:
+    """The same of a stuck attempt, so that its payout can go on through another connection."""
+    return Change(
+        account_id=attempt.account_id,
+        payout_id=attempt.payout_id,
+        expected_seq=attempt.seq,
+        phase=attempt.phase,
+        status=status_of(attempt.phase, attempt.state),
+        event_id=new_id(ids.EVENT),
+        event_type="payout.move_requested",
+        source=TIME_IS_OVER,
+        reason=reason,
+        review_reason=attempt.review_reason,
+        attempt_id=attempt.id,
+        attempt_state=attempt.state,
+        exposure=attempt.exposure,
+        check_in_s=0.0,
+        cancel_asked=True,
+        moves_on=True,
+    )
+
+
+def rerouted_change(payout: RoutablePayout, to: Candidate, reason: str, found: Route, source: str) -> Change:
+    """A queued payout's move to another connection."""
+    return Change(
+        account_id=payout.account_id,
+        payout_id=payout.id,
+        expected_seq=payout.seq,
+        phase=Phase.QUEUED,
+        status=Status.PENDING,
+        event_id=new_id(ids.EVENT),
+        event_type="payout.rerouted",
+        source=source,
+        reason=reason,
+        due_in_s=to.contract.batch_linger_s,
+        provider=to.contract.provider,
+        connection_id=to.connection_id,
+        method=to.contract.method,
+        route=found.codes(),
     )
 
 
