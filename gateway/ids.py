@@ -28,7 +28,7 @@ def payout_id_of(account_id: str, request_key: str) -> str:
 
 def lineage(payout_id: str) -> str:
     """What a payout's id has in common with that of the same request, made again at another time."""
-    return bare(payout_id)[12:] or bare(payout_id)
+    return bare(payout_id)[-20:]
 
 
 def attempt_key(key_format: KeyFormat, payout_id: str, connection_id: str, number: int) -> str:

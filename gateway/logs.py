@@ -47,8 +47,6 @@ def redact(fields: dict[str, Any]) -> None:
     fields["event"] = _cover_event(fields["event"])
     for name in _CHECKED:
         value = fields.get(name)
-        if value is None:
-            continue
         if isinstance(value, str):
             fields[name] = _cover(value)
         elif name == "exception" and isinstance(value, list):

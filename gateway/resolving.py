@@ -44,7 +44,7 @@ def is_same_person(one: str, other: str) -> bool:
 
 
 def _who(person: str, key_id: str) -> str:
-    return person if person == key_id else f"{person} ({key_id})"
+    return f"{person} ({key_id})"
 
 
 def _step(payout: PayoutRow, word: Word, event_type: str, reason: str, evidence: str) -> Change:

@@ -15,7 +15,8 @@ import uvloop
 
 from gateway import logs, running
 from gateway.settings import Settings
-from tests.kill import planted, quick
+from tests.kill import quick
+from tests.prove import planted
 
 LOG = "gateway.log"
 
