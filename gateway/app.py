@@ -15,7 +15,6 @@ from aiohttp import web
 
 from gateway.api.auth import Auth
 from gateway.api.body import BODY_LIMIT_BYTES
-from gateway.api.edge import edge
 from gateway.api.frames import Runner
 from gateway.api.parts import PARTS, Parts
 from gateway.api.routes import add_routes
@@ -153,7 +152,7 @@ class Gateway:
         _log.info("gateway.stopped")
 
     async def _serve(self) -> None:
-        app = web.Application(middlewares=[edge], client_max_size=BODY_LIMIT_BYTES)
+        app = web.Application(client_max_size=BODY_LIMIT_BYTES)
         app[PARTS] = Parts(
             pool=self.pool,
             seal=self.seal,

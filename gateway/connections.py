@@ -4,7 +4,7 @@ Remembers for a second only, so that a changed, paused or revoked connection is 
 Opened secrets live in the connectors and nowhere else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -61,13 +61,13 @@ class Connections:
         """An account's connections as routing sees them."""
         return (await self._by_account.get(account_id)).candidates
 
-    async def router(self, account_id: str) -> Router:
+    def router(self, account_id: str) -> Awaitable[Router]:
         """Routing among an account's connections."""
-        return await self._by_account.get(account_id)
+        return self._by_account.get(account_id)
 
-    async def policy(self, account_id: str) -> RoutingPolicy:
+    def policy(self, account_id: str) -> Awaitable[RoutingPolicy]:
         """How an account wants its payouts routed."""
-        return await self._policies.get(account_id)
+        return self._policies.get(account_id)
 
     def forget_policies(self) -> None:
         """A policy was replaced: this process reads it anew."""

@@ -28,12 +28,9 @@ class HeldLines:
         self._waiting = False
         atexit.register(self.let_go)
 
-    def write(self, line: bytes) -> None:
-        """Hold a line."""
+    def msg(self, line: bytes) -> None:
+        """Hold a line and let it go soon; at once where no event loop runs that could do it later."""
         self._lines.append(line)
-
-    def flush(self) -> None:
-        """Let the lines go soon; at once where no event loop runs that could do it later."""
         if self._waiting and len(self._lines) < _HOLD_LINES:
             return
         try:
@@ -52,5 +49,5 @@ class HeldLines:
         self._waiting = False
         if self._lines:
             lines, self._lines = self._lines, []
-            self._stream.write(b"".join(lines))
+            self._stream.write(b"\n".join(lines) + b"\n")
             self._stream.flush()

@@ -18,7 +18,7 @@ from gateway.log_lines import HeldLines
 # Ids of ours are hexadecimal after their prefix; anything else with so many digits in a row is somebody's number.
 _NUMBER = re.compile(r"(?<![0-9A-Za-z_\-.])\d{8,}(?![0-9A-Za-z_\-.])")
 _KEY = re.compile(r"\b(sk|pk|pr|ak|access|live|test|whsec|xnd)_[A-Za-z0-9_\-]{4,}|Bearer\s+\S+")
-_CHECKED = ("exception", "reason", "error")
+_CHECKED = frozenset({"exception", "reason", "error"})
 
 
 # Exceptions of libraries quote what they choked on: PostgreSQL in further lines (DETAIL), asyncpg and Python in quotes.
@@ -45,8 +45,8 @@ def _cover_event(event: Any) -> Any:
 def redact(fields: dict[str, Any]) -> None:
     """Cover what must never be in a log, in the fields that carry words of others."""
     fields["event"] = _cover_event(fields["event"])
-    for name in _CHECKED:
-        value = fields.get(name)
+    for name in _CHECKED & fields.keys():
+        value = fields[name]
         if isinstance(value, str):
             fields[name] = _cover(value)
         elif name == "exception" and isinstance(value, list):
@@ -64,7 +64,9 @@ def _render(level: str, fields: dict[str, Any]) -> bytes:
     redact(fields)
     fields["level"] = level
     fields["timestamp"] = datetime.now(UTC)
-    return orjson.dumps({name: value for name, value in fields.items() if value is not None}, default=repr)
+    if None in fields.values():  # seldom
+        fields = {name: value for name, value in fields.items() if value is not None}
+    return orjson.dumps(fields, default=repr)
 
 
 _CAN_WAIT = frozenset({"debug", "info"})
@@ -75,10 +77,17 @@ def _logger_from(level: int, held: HeldLines | None) -> type[Any]:
         """Renders a line in one step: structlog's chain of steps takes twice as long, and every request logs a line."""
 
         def _proxy_to_logger(self, method_name: str, event: str | None = None, *_args: Any, **fields: Any) -> None:
-            self._logger.msg(_render(method_name, {"event": event, **fields}))
+            fields["event"] = event
+            self._logger.msg(_render(method_name, fields))
             if held is not None and method_name not in _CAN_WAIT:
                 held.let_go()
 
+    def info(self: Any, event: str, **fields: Any) -> None:
+        fields["event"] = event
+        self._logger.msg(_render("info", fields))
+
+    if level <= logging.INFO:
+        Logger.info = info  # past structlog's own steps, which take longer than rendering
     return Logger
 
 
@@ -100,7 +109,7 @@ def configure(level: str, *, stream: Any = None) -> None:
     structlog.configure(
         cache_logger_on_first_use=True,
         wrapper_class=_logger_from(number, held),
-        logger_factory=structlog.BytesLoggerFactory(stream),
+        logger_factory=structlog.BytesLoggerFactory(stream) if held is None else lambda *_: held,
     )
     root = logging.getLogger()
     root.handlers[:] = [_Forward()]

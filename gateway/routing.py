@@ -70,7 +70,7 @@ class Exclusion:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Route:
     """The connections that can carry the payout, the preferred first, and why the others cannot.
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from schemas.text import Text
+from schemas.text import Printable
 
 
 class DestinationType(StrEnum):
@@ -35,10 +35,10 @@ class BankAccount(_Destination):
     """A bank account. Lengths from the Plugipay sheet, section 7.1."""
 
     type: Literal["bank_account"] = "bank_account"
-    bank_code: Annotated[Text, Field(max_length=32, pattern=r"^[A-Za-z0-9_-]+$")] | None = None
-    bank_name: Annotated[Text, Field(max_length=100)]
+    bank_code: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_-]+$"), Printable] | None = None
+    bank_name: Annotated[str, Field(min_length=1, max_length=100), Printable]
     bank_account_number: Annotated[str, Field(max_length=50, pattern=r"^[A-Za-z0-9][A-Za-z0-9 .\-]*$", repr=False)]
-    bank_account_holder: Annotated[Text, Field(max_length=100, repr=False)]
+    bank_account_holder: Annotated[str, Field(min_length=1, max_length=100, repr=False), Printable]
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2, for routing")] | None = None
 
 

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from schemas.destination import DestinationType
 from schemas.requests import AmountMinor, BankCode, Currency, MetadataKey, MetadataValue, Request
-from schemas.text import Text
+from schemas.text import Printable
 
 ConnectionId = Annotated[str, Field(pattern=r"^conn_[0-9a-f]{32}$")]
 ProviderName = Annotated[str, Field(max_length=40, pattern=r"^[a-z0-9_]+$")]
@@ -65,7 +65,7 @@ class Condition(Request):
 class Rule(Request):
     """One rule: the first whose condition holds decides."""
 
-    name: Annotated[Text, Field(max_length=60)]
+    name: Annotated[str, Field(min_length=1, max_length=60), Printable]
     when: Condition
     use: Strategy
 

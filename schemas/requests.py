@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from schemas.destination import Destination
 from schemas.money import CURRENCY_EXPONENT, MAX_AMOUNT_MINOR
 from schemas.resolution import WITHDRAW, Outcome
-from schemas.text import Text, one_of
+from schemas.text import Printable, one_of
 
 Currency = Annotated[str, one_of(CURRENCY_EXPONENT, "an ISO 4217 currency")]
 AmountMinor = Annotated[
@@ -20,10 +20,10 @@ AmountMinor = Annotated[
 ]
 # The same as in `schemas.destination.BankAccount`: what passes here must be a destination there.
 BankCode = Annotated[str, Field(max_length=32, pattern=r"^[A-Za-z0-9_-]+$")]
-BankName = Annotated[Text, Field(max_length=100)]
+BankName = Annotated[str, Field(min_length=1, max_length=100), Printable]
 BankAccountNumber = Annotated[str, Field(max_length=50, pattern=r"^[A-Za-z0-9][A-Za-z0-9 .\-]*$")]
-BankAccountHolder = Annotated[Text, Field(max_length=100)]
-Reference = Annotated[Text, Field(max_length=200)]
+BankAccountHolder = Annotated[str, Field(min_length=1, max_length=100), Printable]
+Reference = Annotated[str, Field(min_length=1, max_length=200), Printable]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, StringConstraints(max_length=500)]
 
@@ -51,30 +51,30 @@ class CreatePayout(Request):
     destination: Destination | None = None
     provider: Annotated[str, Field(max_length=40, pattern=r"^[a-z0-9_]+$")] | None = None
     connection_id: Annotated[str, Field(pattern=r"^conn_[0-9a-f]{32}$")] | None = None
-    merchant_reference: Annotated[Text, Field(max_length=100)] | None = None
-    note: Annotated[Text, Field(max_length=500)] | None = None
+    merchant_reference: Annotated[str, Field(min_length=1, max_length=100), Printable] | None = None
+    note: Annotated[str, Field(min_length=1, max_length=500), Printable] | None = None
     statement_descriptor: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9 .\-]+$")] | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)] | None = None
 
     @model_validator(mode="after")
     def _bank_fields_come_together(self) -> Self:
-        needed = {
-            "bankName": self.bank_name,
-            "bankAccountNumber": self.bank_account_number,
-            "bankAccountHolder": self.bank_account_holder,
-        }
-        if self.bank_code is None and not any(needed.values()):
+        given = (self.bank_name, self.bank_account_number, self.bank_account_holder)
+        if self.bank_code is None and not any(given):
             return self
         if self.destination is not None:
             raise _refuse("destination", "cannot be sent together with bank fields; send one or the other")
-        for name, value in needed.items():  # Plugipay sheet, P-5
-            if value is None:
-                raise _refuse(name, "is required: bankName, bankAccountNumber and bankAccountHolder come together")
+        if None in given:  # Plugipay sheet, P-5
+            missing = ("bankName", "bankAccountNumber", "bankAccountHolder")[given.index(None)]
+            raise _refuse(missing, "is required: bankName, bankAccountNumber and bankAccountHolder come together")
         return self
 
 
 # How a person knows what they report: "statement of 3 March, line 17". Kept with the report and shown in the timeline.
-Evidence = Annotated[Text, Field(max_length=500, description="How you know: a statement line, a receipt number, who told you")]
+Evidence = Annotated[
+    str,
+    Field(min_length=1, max_length=500, description="How you know: a statement line, a receipt number, who told you"),
+    Printable,
+]
 
 
 class MarkWithReference(Request):
@@ -92,14 +92,14 @@ class MarkPaid(MarkWithReference):
 class MarkFailed(Request):
     """`mark-failed`."""
 
-    failure_reason: Annotated[Text, Field(max_length=500)]
+    failure_reason: Annotated[str, Field(min_length=1, max_length=500), Printable]
     evidence: Evidence | None = None
 
 
 class MarkReturned(Request):
     """`mark-returned`."""
 
-    reason: Annotated[Text, Field(max_length=500)]
+    reason: Annotated[str, Field(min_length=1, max_length=500), Printable]
     evidence: Evidence | None = None
 
 
@@ -122,7 +122,7 @@ class Resolve(Request):
         ),
     ]
     evidence: Evidence
-    reason: Annotated[Text, Field(max_length=500, description="Why this follows from the evidence")]
+    reason: Annotated[str, Field(min_length=1, max_length=500, description="Why this follows from the evidence"), Printable]
 
 
 class UpdateBankAccount(Request):
@@ -149,5 +149,5 @@ class CreditBalance(Request):
 
     amount: AmountMinor
     currency: Currency
-    reference: Annotated[Text, Field(max_length=100)]
-    memo: Annotated[Text, Field(max_length=200)] | None = None
+    reference: Annotated[str, Field(min_length=1, max_length=100), Printable]
+    memo: Annotated[str, Field(min_length=1, max_length=200), Printable] | None = None

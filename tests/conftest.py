@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -37,6 +38,8 @@ def pytest_configure(config):
     hypothesis.settings.register_profile("gateway", deadline=None, database=None, print_blob=True)
     hypothesis.settings.load_profile("gateway")
     hypothesis.core.global_force_seed = _seed()
+    # A shell ignores Ctrl-C for what it starts in the background, and everything that we start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     logs.configure(os.environ.get("TEST_LOG", "warning"), stream=_CapturedOutput())
 
 

@@ -89,7 +89,8 @@ class Auth:
             )
         if scope not in caller.scopes:
             raise ApiError(403, "insufficient_scope", f"This key does not have the scope {scope}.", field="Authorization")
-        if any(behalf != caller.account_id for behalf in request.headers.getall("X-Plugipay-On-Behalf-Of", [])):
+        behalf = request.headers.getall("X-Plugipay-On-Behalf-Of", None)
+        if behalf and any(named != caller.account_id for named in behalf):
             raise ApiError(
                 403, "insufficient_scope", "This key cannot act for another account.", field="X-Plugipay-On-Behalf-Of"
             )

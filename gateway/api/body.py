@@ -43,6 +43,7 @@ _MESSAGES = {
 _PROBLEMS_SHOWN = 20
 _LOADED: web.RequestKey[dict[str, Any]] = web.RequestKey("loaded", dict)
 _NAME_SHOWN = 100
+_NOT_FLAT = frozenset({type(None), dict})  # the types of values that `_given` looks into
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -50,7 +51,10 @@ async def read_body(request: web.Request) -> bytes:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise ApiError(415, "unsupported_media_type", "Send the body as it is, not compressed.", field="Content-Encoding")
     if request.content.is_eof():  # it has all arrived with the head, as nearly always: nothing to wait for
-        return await request.read()
+        body = request.content.read_nowait()
+        if len(body) > BODY_LIMIT_BYTES:
+            raise web.HTTPRequestEntityTooLarge(BODY_LIMIT_BYTES, len(body))
+        return body
     try:
         async with asyncio.timeout(_BODY_DEADLINE_S):
             return await request.read()
@@ -99,6 +103,8 @@ def parse(model: type[Model], request: web.Request, body: bytes) -> Model:
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:
     """Without fields that are null: they say the same as fields that are not there."""
+    if _NOT_FLAT.isdisjoint(map(type, fields.values())):
+        return fields
     return {name: _given(value) if isinstance(value, dict) else value for name, value in fields.items() if value is not None}
 
 

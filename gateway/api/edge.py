@@ -11,9 +11,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.api.envelope import PAYOUT_ID, REQUEST_ID, ApiError, fail
-from gateway.api.parts import parts_of
 from gateway.gather import TooMuchWaitingError
 from gateway.ids import new_id
+from gateway.metrics import Metrics
 from schemas import ids
 
 _log = structlog.get_logger("gateway.api")
@@ -34,45 +34,49 @@ def _route(request: web.Request) -> str:
     return resource.canonical if resource else "unknown"
 
 
-def _refuse(error: web.HTTPException) -> ApiError:
+def _in_our_words(error: web.HTTPException) -> ApiError:
     code, message = _HTTP_CODES.get(error.status, ("request_refused", error.reason))
     allow = error.headers.get("Allow")
     return ApiError(error.status, code, message, headers={"Allow": allow} if allow else None)
 
 
-async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamResponse, str]:
-    try:
-        return await handler(request), ""
-    except ApiError as error:
-        return fail(request, error), error.code
-    except web.HTTPException as error:
-        refused = _refuse(error)
-        return fail(request, refused), refused.code
-    except _UNAVAILABLE:
+def _refusal(request: web.Request, error: Exception) -> ApiError:
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, web.HTTPException):
+        return _in_our_words(error)
+    if isinstance(error, _UNAVAILABLE):
         _log.exception("request.unavailable", requestId=request[REQUEST_ID])
         # Honest about what is not known: the write may have reached the database before the connection broke.
         text = "The database did not answer. Repeat the request with the same Idempotency-Key: that can never pay twice."
-        return fail(request, ApiError(503, "service_unavailable", text, headers={"Retry-After": "1"})), "service_unavailable"
-    except Exception:
-        _log.exception("request.failed", requestId=request[REQUEST_ID])
-        text = "Something went wrong on our side. Repeat the request with the same Idempotency-Key: that can never pay twice."
-        return fail(request, ApiError(500, "internal_error", text)), "internal_error"
+        return ApiError(503, "service_unavailable", text, headers={"Retry-After": "1"})
+    _log.exception("request.failed", requestId=request[REQUEST_ID])
+    text = "Something went wrong on our side. Repeat the request with the same Idempotency-Key: that can never pay twice."
+    return ApiError(500, "internal_error", text)
 
 
-@web.middleware
-async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def edge(request: web.Request, *, handler: Handler, metrics: Metrics) -> web.StreamResponse:
     """Give the request an id, answer in the envelope, measure and log."""
     started = time.perf_counter()
     request_id = new_id(ids.REQUEST)
     request[REQUEST_ID] = request_id
-    response, code = await _answer(request, handler)
+    said: dict[str, str] = {}
+    response: web.StreamResponse
+    try:
+        response = await handler(request)
+    except Exception as error:
+        refusal = _refusal(request, error)
+        said["code"] = refusal.code
+        response = fail(request, refusal)
     took_s = time.perf_counter() - started
     response.headers["X-Request-Id"] = request_id
     response.headers["Server"] = "payout-gateway"  # aiohttp would tell the versions of Python and its own
     route = _route(request)
+    if PAYOUT_ID in request:
+        said["payout"] = request[PAYOUT_ID]
     # A method that HTTP does not know would be a label that whoever asks can invent.
     method = request.method if request.method in {"GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"} else "other"
-    parts_of(request).metrics.requests_of(method, route, str(response.status)).observe(took_s)
+    metrics.requests_of(method, route, str(response.status)).observe(took_s)
     _log.info(
         "request",
         requestId=request_id,
@@ -80,7 +84,6 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         route=route,
         status=response.status,
         ms=round(took_s * 1000, 2),
-        payout=request.get(PAYOUT_ID),
-        code=code or None,
+        **said,
     )
     return response

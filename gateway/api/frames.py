@@ -3,11 +3,15 @@
 Stands on aiohttp's protocol classes, which are not all public: the version is pinned, and tests/api sends such bytes.
 """
 
+from functools import partial
+
 import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from gateway.api.edge import edge
 from gateway.api.envelope import REQUEST_ID, ApiError, fail
+from gateway.api.parts import PARTS
 from gateway.ids import new_id
 from schemas import ids
 
@@ -42,11 +46,12 @@ class _Server(web.Server):
 
 
 class Runner(web.AppRunner):
-    """Runs an application whose refusals of unreadable bytes are envelopes too."""
+    """Runs an application inside the edge; its refusals of unreadable bytes are envelopes too."""
 
     __slots__ = ()
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         server.__class__ = _Server
+        server.request_handler = partial(edge, handler=server.request_handler, metrics=self.app[PARTS].metrics)
         return server

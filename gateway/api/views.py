@@ -70,6 +70,7 @@ def resolution(row: ProposalRow) -> dict[str, Any]:
 
 def payout(row: PayoutRow, contract: Contract) -> dict[str, Any]:
     """A payout: Plugipay's keys first, ours after them (`schemas.answers.PayoutAnswer`)."""
+    created_at = iso(row.created_at)
     return {
         "id": row.id,
         "accountId": row.account_id,
@@ -87,8 +88,8 @@ def payout(row: PayoutRow, contract: Contract) -> dict[str, Any]:
         "ledgerTransactionId": row.ledger_tx_id,
         "processedAt": iso(row.processed_at),
         "completedAt": iso(row.completed_at),
-        "createdAt": iso(row.created_at),
-        "updatedAt": iso(row.updated_at),
+        "createdAt": created_at,
+        "updatedAt": created_at if row.updated_at is row.created_at else iso(row.updated_at),
         "phase": row.phase,
         "cancelable": cancelable(row, contract),
         "cancelRequested": row.cancel_asked,
