@@ -6,9 +6,11 @@ Opened secrets live in the connectors and nowhere else.
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
+from gateway.gather import Gather
 from gateway.recall import Recall
 from gateway.route_order import NO_HEALTH
 from gateway.routing import Candidate, Router
@@ -49,6 +51,7 @@ class Connections:
         self._seal = seal
         self._providers = providers
         self._transport = transport
+        self._rows = Gather(partial(accounts.find_connections, pool))  # many are asked for together, by every claim
         self._by_id = Recall(self._read_connection, for_s=_REMEMBER_S)
         self._by_account = Recall(self._read_router, for_s=_REMEMBER_S)
         self._policies = Recall(self._read_policy, for_s=_REMEMBER_S)
@@ -82,7 +85,7 @@ class Connections:
         return [provider.contract for provider in self._providers.values()]
 
     async def _read_connection(self, connection_id: str) -> Connection | None:
-        row = await accounts.find_connection(self._pool, connection_id)
+        row = await self._rows.submit(connection_id)
         if row is None or row.provider not in self._providers:
             return None
         # An unchanged connection keeps its connector: a new one would forget its access token.

@@ -136,11 +136,7 @@ class Dispatcher(Loop):
         batches = [_lane(c, c.batch_size) for c in contracts if c.batch_size > 1]
         submissions = await self.claim(singles, limit=free) if singles else []
         submissions += await self.claim(batches, limit=_MAX_BATCH_ROWS) if batches else []
-        for submission in submissions:
-            await self._open_gate(submission)
-            task = asyncio.create_task(self._send(submission))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+        await self._start_sending(submissions)
         return bool(submissions)
 
     async def close(self) -> None:
@@ -194,10 +190,18 @@ class Dispatcher(Loop):
             ]
         return submissions
 
-    async def _open_gate(self, submission: Submission) -> None:
-        connection = await self._connections.get(submission.connection_id)
-        if connection:
-            self.gates.started(submission.connection_id, submission.provider, connection.rate_per_s)
+    async def _start_sending(self, submissions: Sequence[Submission]) -> None:
+        # Read together: one after the other, every payout would wait for the connections of those before it, and all of them
+        # for one that cannot be opened.
+        connections = await asyncio.gather(
+            *(self._connections.get(submission.connection_id) for submission in submissions), return_exceptions=True
+        )
+        for submission, connection in zip(submissions, connections, strict=True):
+            if isinstance(connection, Connection):
+                self.gates.started(submission.connection_id, submission.provider, connection.rate_per_s)
+            task = asyncio.create_task(self._send(submission))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
 
     async def _send(self, submission: Submission) -> None:
         reports: Sequence[Report] = ()

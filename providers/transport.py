@@ -8,7 +8,7 @@ raises for network trouble, and never puts a header, a body or a query into an e
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -24,6 +24,14 @@ READ_MAX_BYTES = 4 * 1024 * 1024  # a page of 250 objects
 READ_ATTEMPTS = 2
 READ_AGAIN_WITHIN_S = 3.0  # a read that took longer than this is not repeated: the reconciler comes back anyway
 CHUNK_BYTES = 64 * 1024
+
+# Put together once: only the object that is made of it for each read has a state.
+_READING_AGAIN: dict[str, Any] = {
+    "stop": stop_after_attempt(READ_ATTEMPTS) | stop_after_delay(READ_AGAIN_WITHIN_S),
+    "wait": wait_random(0.05, 0.15),
+    "retry": retry_if_result(lambda outcome: not isinstance(outcome, Answer)),
+    "retry_error_callback": lambda state: state.outcome and state.outcome.result(),  # the last outcome, as it is
+}
 
 OnCall = Callable[[str, str, str, float], None]
 OnUnknownWord = Callable[[str, str, str], None]
@@ -138,13 +146,7 @@ class Transport:
     ) -> Answer | Unclear:
         """GET, once more after a lost connection. A read that did not leave says nothing about the payout: Unclear."""
         self._read_session = self._read_session or self._session(self._read_timeouts, keep_alive=True)
-        calling = AsyncRetrying(
-            stop=stop_after_attempt(READ_ATTEMPTS) | stop_after_delay(READ_AGAIN_WITHIN_S),
-            wait=wait_random(0.05, 0.15),
-            retry=retry_if_result(lambda outcome: not isinstance(outcome, Answer)),
-            retry_error_callback=lambda state: state.outcome and state.outcome.result(),  # the last outcome, as it is
-        )
-        outcome: Answer | NotSent | Unclear = await calling(
+        outcome: Answer | NotSent | Unclear = await AsyncRetrying(**_READING_AGAIN)(
             self._timed, provider, operation, self._read_session, "GET", url, headers, None, max_bytes
         )
         return Unclear(outcome.reason) if isinstance(outcome, NotSent) else outcome

@@ -74,7 +74,9 @@ def quote(text: object, hide: Iterable[str] = (), limit: int = MAX_TEXT) -> str 
     for secret in hide:
         if secret:
             text = text.replace(secret, "***")
-    text = "".join(c if c.isprintable() else " " for c in text[: 4 * limit])
+    text = text[: 4 * limit]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
     return _NUMBER.sub("***", _OPAQUE.sub("***", text)).strip()[:limit] or None
 
 

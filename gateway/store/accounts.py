@@ -1,5 +1,6 @@
 """Accounts, their keys and their connections. Secrets come in and go out sealed; nothing here can open them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,6 +142,13 @@ async def find_connection(pool: Pool, connection_id: str) -> ConnectionRow | Non
     """A connection by its id alone: for notices and loops, which belong to no request."""
     record = await pool.fetchrow(f"{_CONNECTION} where id = $1", connection_id)
     return ConnectionRow(**record) if record else None
+
+
+async def find_connections(pool: Pool, connection_ids: Sequence[str]) -> list[ConnectionRow | None]:
+    """The same for many, one answer per id."""
+    records = await pool.fetch(f"{_CONNECTION} where id = any($1)", connection_ids)
+    found = {record["id"]: ConnectionRow(**record) for record in records}
+    return [found.get(connection_id) for connection_id in connection_ids]
 
 
 async def any_sealed_connection(pool: Pool) -> ConnectionRow | None:

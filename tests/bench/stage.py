@@ -93,7 +93,7 @@ class Database:
             "dsn": self.dsn,
             "master_key": self.master_key,
             "roles": ",".join(roles),
-            "log_file": str(self._folder / f"{self.name}.log"),
+            "log_file": str(self._folder / f"{self.name}-{'-'.join(roles)}.log"),
         }
         return Child("serve_gateway.py", first=asked)
 

@@ -1,0 +1,47 @@
+"""What goes out in one claim through many connections: nobody waits for the connections of others."""
+
+import asyncio
+
+import pytest
+from world import BANK
+
+
+@pytest.fixture
+async def many(world):
+    """Three merchants with queued payouts of their own connections, and a gateway that does not send by itself."""
+    gateway = await world.start_gateway()
+    merchants = [await world.merchant(providers=("xendit",)) for _ in range(3)]
+    await gateway.dispatcher.close()
+    made = [await merchant.pay(provider="xendit", **BANK) for merchant in merchants]
+    return gateway, merchants, made
+
+
+async def test_their_connections_are_read_in_one_query(many, monkeypatch):
+    gateway, merchants, made = many
+    asked = []
+    read = gateway.connections._rows._flush
+
+    async def count(connection_ids):
+        asked.append(set(connection_ids))
+        return await read(connection_ids)
+
+    monkeypatch.setattr(gateway.connections._rows, "_flush", count)
+    gateway.connections._by_id.clear()
+    assert await gateway.dispatcher.round()
+    assert asked == [{merchant.connections["xendit"] for merchant in merchants}]
+    for merchant, payout in zip(merchants, made, strict=True):
+        await merchant.until(payout["id"], "paid")
+
+
+async def test_one_that_cannot_be_opened_keeps_no_other_from_being_sent(many, world):
+    gateway, merchants, made = many
+    broken, *others = merchants
+    await gateway.pool.execute("update connection set secrets_sealed = '\\x00' where id = $1", broken.connections["xendit"])
+    gateway.connections._by_id.clear()
+    assert await gateway.dispatcher.round()
+    for merchant, payout in zip(others, made[1:], strict=True):
+        await merchant.until(payout["id"], "paid")
+    async with asyncio.timeout(5):  # what became of nothing is said once its lease is over
+        while (await broken.payout(made[0]["id"]))["phase"] != "processing":
+            await asyncio.sleep(0.02)
+    assert len(await world.sent("xendit")) == len(others)
