@@ -14,6 +14,7 @@ from schemas.strict_json import StrictJsonError, load_object
 BODY_LIMIT_BYTES = 64 * 1024
 _BODY_DEADLINE_S = 10.0
 _KEY_LIMIT = 255
+_JSON = "application/json"
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -88,7 +89,7 @@ def parse(model: type[Model], request: web.Request, body: bytes) -> Model:
     """The body as a model. An empty body counts as an empty object."""
     if body:
         content_type = request.headers.get("Content-Type", "")
-        if content_type.partition(";")[0].strip().lower() != "application/json":
+        if content_type != _JSON and content_type.partition(";")[0].strip().lower() != _JSON:
             raise ApiError(415, "unsupported_media_type", "Send the body as application/json.", field="Content-Type")
     try:
         data = load_object(body) if body else {}

@@ -6,6 +6,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from gateway.api.whole import WholeAnswer
+
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 PAYOUT_ID: web.RequestKey[str] = web.RequestKey("payout_id", str)  # for the log line
 
@@ -41,7 +43,7 @@ def iso(moment: datetime | None) -> str | None:
 
 
 def _respond(status: int, body: dict[str, Any], headers: dict[str, str] | None) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(body), headers={"Content-Type": "application/json", **(headers or {})})
+    return WholeAnswer(status, orjson.dumps(body), {"Content-Type": "application/json", **(headers or {})})
 
 
 def _meta(request: web.BaseRequest) -> dict[str, Any]:
