@@ -28,7 +28,7 @@ ONLY = ("create", "end-to-end")
 async def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the gateway on this machine.")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measured run of creates; end to end takes four")
-    parser.add_argument("--rounds", type=int, default=3, help="how often floor and creates are measured in turn")
+    parser.add_argument("--rounds", type=int, default=5, help="how often floor and creates are measured in turn")
     parser.add_argument("--only", choices=ONLY)
     parser.add_argument("--folder", type=Path, help="where databases and logs go (kept); a temporary folder without it")
     asked = parser.parse_args()
