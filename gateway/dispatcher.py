@@ -158,10 +158,10 @@ class Dispatcher(Loop):
                     attempts = [attempt for submission in submissions for attempt in submission.attempts]
                     if attempts:
                         point("claim_locked")
-                        position = await record_attempts(connection, attempts, mark.own if mark else None)
+                        believed = mark.own if mark else None
+                        position = await record_attempts(connection, attempts, believed)
                         point("claim_written")
-                        if mark:
-                            mark.check(position)
+                        HighWater.check(position, believed)
             except asyncpg.UniqueViolationError:
                 # Another process filled the same slot, or an exposure is still open: the database has the last word.
                 return []

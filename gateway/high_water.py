@@ -115,9 +115,13 @@ class HighWater:
         files = [self._nth(n) for n in range(1, _MAX_PROCESSES + 1)]
         return [mark for file in files if (mark := _read(file)) is not None]
 
-    def check(self, position: Position) -> None:
-        """Raise `OlderDatabaseError` unless the database is at least as far as it was. Asked inside each claim."""
-        problem = problem_of(self.own, position) if self.own else None
+    @staticmethod
+    def check(position: Position, mark: Mark | None) -> None:
+        """Raise `OlderDatabaseError` unless the database is at least as far as it was. Asked inside each claim.
+
+        `mark`: our own as it stood before the position was asked for; the watch may have moved it on since.
+        """
+        problem = problem_of(mark, position) if mark else None
         if problem:
             raise OlderDatabaseError(f"The database is not what this process has sent for: {problem}. Nothing was sent.")
 

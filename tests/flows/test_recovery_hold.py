@@ -30,6 +30,7 @@ from gateway.ids import attempt_id, attempt_key
 from gateway.lookup_rules import Asked, Place, Ruling, is_settled, rule
 from gateway.reading_rules import absence_believed, may_resend
 from gateway.recording import Said
+from gateway.store.attempts import record_attempts
 from gateway.store.database import migrate, open_pool
 from gateway.store.holds import last_hold, open_hold, read_position
 from schemas.destination import BankAccount
@@ -352,7 +353,31 @@ async def test_a_running_process_does_not_claim_on_an_older_database(world):
         await until(lambda: last_hold(gateway.pool))
         assert len(await world.sent("pivot")) == 1
         with pytest.raises(OlderDatabaseError):
-            gateway.high_water.check(at())
+            gateway.high_water.check(at(), gateway.high_water.own)
+
+
+async def test_a_mark_that_moves_on_while_a_claim_asks_is_no_older_database(world, monkeypatch):
+    """The watch reads a later position than the claim's, and its answer may be there first."""
+    async with running(world) as gateway:
+        merchant = await world.merchant(providers=("pivot",))
+        moved = []
+
+        async def recorded(connection, attempts, mark):
+            position = await record_attempts(connection, attempts, mark)
+            if mark and not moved:
+                moved.append(gateway.high_water.own)
+                gateway.high_water.reached(replace(position, lsn=position.lsn + 1))
+            return position
+
+        monkeypatch.setattr("gateway.dispatcher.record_attempts", recorded)
+        made = await merchant.pay(provider="pivot", **BANK)
+        await merchant.until(made["id"], "paid")
+        assert moved
+        assert await gateway.pool.fetchval("select count(*) from recovery_hold") == 0
+        assert (
+            gateway.metrics.registry.get_sample_value("gateway_rounds_total", {"loop": "dispatcher", "outcome": "error"})
+            is None
+        )
 
 
 async def test_without_a_mark_nobody_can_tell(world):
