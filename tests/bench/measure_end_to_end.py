@@ -46,9 +46,21 @@ async def _merchant(database: Database, sandboxes: Sandboxes, port: int) -> tupl
 
 
 async def _until_all_paid(database: Database) -> None:
-    async with asyncio.timeout(_ALL_PAID_WITHIN_S):
-        while await database.pool.fetchval("select sum(in_transit) from balance"):
-            await asyncio.sleep(0.1)
+    """Raise `ChildError` with what is still open, and why it may be, when it takes too long."""
+    try:
+        async with asyncio.timeout(_ALL_PAID_WITHIN_S):
+            while await database.pool.fetchval("select sum(in_transit) from balance"):
+                await asyncio.sleep(0.1)
+    except TimeoutError as error:
+        payouts = await database.pool.fetch(
+            """select p.id, p.provider, p.phase, p.due_at, a.state, a.provider_ref, a.check_at, a.sends, p.review_reason
+                 from payout p left join attempt a on a.account_id = p.account_id and a.id = p.attempt_id
+                where p.phase <> 'paid' limit 5"""
+        )
+        notices = await database.pool.fetch("select provider, tries, due_at, detail from notice where state = 'new' limit 5")
+        held = await database.pool.fetchval("select count(*) from recovery_hold where released_second_at is null")
+        still = "; ".join(str(dict(record)) for record in (*payouts, *notices))
+        raise ChildError(f"not all paid within {_ALL_PAID_WITHIN_S:.0f} s, holds open: {held}; {still}") from error
 
 
 async def _judge(database: Database, sandboxes: Sandboxes, answered: int) -> str:
