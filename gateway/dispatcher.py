@@ -136,7 +136,11 @@ class Dispatcher(Loop):
         batches = [_lane(c, c.batch_size) for c in contracts if c.batch_size > 1]
         submissions = await self.claim(singles, limit=free) if singles else []
         submissions += await self.claim(batches, limit=_MAX_BATCH_ROWS) if batches else []
-        await self._start_sending(submissions)
+        await self._open_gates(submissions)
+        for submission in submissions:
+            task = asyncio.create_task(self._send(submission))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
         return bool(submissions)
 
     async def close(self) -> None:
@@ -190,7 +194,7 @@ class Dispatcher(Loop):
             ]
         return submissions
 
-    async def _start_sending(self, submissions: Sequence[Submission]) -> None:
+    async def _open_gates(self, submissions: Sequence[Submission]) -> None:
         # Read together: one after the other, every payout would wait for the connections of those before it, and all of them
         # for one that cannot be opened.
         connections = await asyncio.gather(
@@ -199,9 +203,6 @@ class Dispatcher(Loop):
         for submission, connection in zip(submissions, connections, strict=True):
             if isinstance(connection, Connection):
                 self.gates.started(submission.connection_id, submission.provider, connection.rate_per_s)
-            task = asyncio.create_task(self._send(submission))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
 
     async def _send(self, submission: Submission) -> None:
         reports: Sequence[Report] = ()

@@ -200,8 +200,8 @@ class Scene:
     async def send(self) -> None:
         """What is held goes out."""
         held, self.held = self.held, []
+        await self.gateway.dispatcher._open_gates(held)
         for submission in held:
-            await self.gateway.dispatcher._open_gate(submission)
             await self.gateway.dispatcher._send(submission)
 
     async def reconcile(self) -> None:
