@@ -6,8 +6,9 @@ Tests swap parts here and nowhere else.
 import asyncio
 import contextlib
 import gc
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -117,8 +118,8 @@ class Gateway:
         self._stopping = False
         self.port = 0
 
-    async def start(self) -> None:
-        """Start the loops, then the server; `port` is the one it really listens on."""
+    async def start(self, listening: Sequence[socket.socket] = ()) -> None:
+        """Start the loops, then the server: on `listening`, or where the settings say. `port` is the one it really has."""
         await self._refuse_demo_keys()
         await self._refuse_another_master_key()
         if Role.LOOPS in self.settings.roles:
@@ -129,7 +130,7 @@ class Gateway:
         self.card_saver.start()
         self._watchers = [asyncio.create_task(self.gauges.keep_filling()), asyncio.create_task(self._watch_lag())]
         if Role.API in self.settings.roles:
-            await self._serve()
+            await self._serve(listening)
         _relieve_collector()
         _log.info("gateway.started", port=self.port, roles=sorted(self.settings.roles))
 
@@ -151,7 +152,7 @@ class Gateway:
             await asyncio.wait_for(self.pool.close(), _SHUTDOWN_S)
         _log.info("gateway.stopped")
 
-    async def _serve(self) -> None:
+    async def _serve(self, listening: Sequence[socket.socket]) -> None:
         app = web.Application(client_max_size=BODY_LIMIT_BYTES)
         app[PARTS] = Parts(
             pool=self.pool,
@@ -179,7 +180,9 @@ class Gateway:
             auto_decompress=False,  # signatures cover the bytes that came, and `read_body` refuses compressed ones
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.settings.host, self.settings.port).start()
+        sites: list[web.BaseSite] = [web.SockSite(self._runner, one) for one in listening]
+        for site in sites or [web.TCPSite(self._runner, self.settings.host, self.settings.port)]:
+            await site.start()
         self.port = self._runner.addresses[0][1]
 
     async def _refuse_demo_keys(self) -> None:

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ _log = structlog.get_logger(__name__)
 _STOP_GATEWAY_WITHIN_S = 7.0
 _CONNECT_WITHIN_S = 10.0
 _SMALL_POOL_SIZE = 2
+_BACKLOG = 128  # as aiohttp has it
 _CANNOT_LISTEN = {
     errno.EADDRINUSE: "is in use by another program",
     errno.EACCES: "may not be used by this user",
@@ -97,25 +98,49 @@ def _cannot_listen(host: str, port: int, setting: str, error: OSError) -> StartE
     return StartError(f"Port {port} on {host} {problem}. Nothing was started. Free it, or set {setting} to another port.")
 
 
-def check_port(host: str, port: int, setting: str) -> None:
-    """Say before anything is started that a port is taken; `setting` is what chooses it."""
-    with contextlib.suppress(socket.gaierror):  # the real start says it better
+def take_port(host: str, port: int, setting: str) -> list[socket.socket]:
+    """Listen there from now on, for a server that starts later; 0 is any port, `setting` is what chooses it.
+
+    For who has to tell others about the port first: one that was only looked for may be somebody else's by then. Whoever
+    connects meanwhile waits for the server.
+    """
+    taken: list[socket.socket] = []
+    missing = OSError(errno.EADDRNOTAVAIL, "no address")
+    try:
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do
-                try:
-                    probe.bind(address)
-                except OSError as error:
-                    if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                        raise _cannot_listen(host, port, setting, error) from error
+            try:
+                taken.append(_listen(family, kind, protocol, address, taken[0].getsockname()[1] if taken else port))
+            except OSError as error:  # localhost may name an IPv6 address that this machine does not have
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                missing = error
+        if not taken:
+            raise missing
+    except OSError as error:
+        for listening in taken:
+            listening.close()
+        raise _cannot_listen(host, port, setting, error) from error
+    return taken
 
 
-def free_port(host: str) -> int:
-    """A port that is free now: for who has to tell others about it before listening."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.bind(address)
-        return int(probe.getsockname()[1])
+def _listen(family: int, kind: int, protocol: int, address: tuple[Any, ...], port: int) -> socket.socket:
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # an IPv4 address has a socket of its own
+        listening.bind((address[0], port, *address[2:]))
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def check_port(host: str, port: int, setting: str) -> None:
+    """Say before anything is started that a port is taken."""
+    for listening in take_port(host, port, setting):
+        listening.close()
 
 
 # --- the data folder and the master key
@@ -250,12 +275,12 @@ async def _running_embedded(settings: Settings) -> str | None:
 
 
 @asynccontextmanager
-async def gateway(settings: Settings, dsn: str, key: str) -> AsyncIterator[Gateway]:
-    """A running gateway over a migrated database."""
+async def gateway(settings: Settings, dsn: str, key: str, listening: Sequence[socket.socket] = ()) -> AsyncIterator[Gateway]:
+    """A running gateway over a migrated database; on these sockets, or on those that its settings name."""
     made = await make_gateway(settings, dsn, key, PROVIDERS)
     try:
         try:
-            await made.start()
+            await made.start(listening)
         except OSError as error:
             if isinstance(error, socket.gaierror) or error.errno in _CANNOT_LISTEN:
                 raise _cannot_listen(settings.host, settings.port, "GATEWAY_PORT", error) from error

@@ -20,9 +20,9 @@ from gateway.demo.samples import make_samples, money, send_all
 from gateway.demo.sandboxes import Sandboxes, run_sandboxes
 from gateway.demo.screen import Screen
 from gateway.demo.setup import BANK, Places, fund, set_up
-from gateway.running import check_port, database, free_port, gateway, make_folder, master_key, small_pool, until_signal
+from gateway.running import check_port, database, gateway, make_folder, master_key, small_pool, take_port, until_signal
 from gateway.sealing import Seal
-from gateway.settings import Settings
+from gateway.settings import Settings, address
 
 _LOG_MAX_BYTES = 16 * 1024 * 1024
 _PLAIN_WIDTH = 160  # a pipe has no width of its own: nothing may be folded or cut there
@@ -57,14 +57,15 @@ class _Demo:
     async def run(self) -> int:
         """Everything, in order; what was started is stopped however this ends."""
         settings, screen = self._settings, self._screen
-        if settings.port == 0:  # the sandboxes are told where to send webhooks before the gateway listens
-            settings = settings.model_copy(update={"port": free_port(settings.host)})
-        check_port(settings.host, settings.port, "GATEWAY_PORT")
-        check_port(settings.sandbox_host, settings.sandbox_port, "GATEWAY_SANDBOX_PORT")
-        key = master_key(settings)
-        make_folder(self._logs)
-        screen.title("Payout gateway: one payout through every kind of provider")
         async with AsyncExitStack() as stack:
+            # Taken before anything else: the sandboxes are told where to send webhooks before the gateway serves there.
+            listening = take_port(settings.host, settings.port, "GATEWAY_PORT")
+            for one in listening:
+                stack.enter_context(one)
+            check_port(settings.sandbox_host, settings.sandbox_port, "GATEWAY_SANDBOX_PORT")
+            key = master_key(settings)
+            make_folder(self._logs)
+            screen.title("Payout gateway: one payout through every kind of provider")
             log_file = stack.enter_context(_open_log(self._logs / "gateway.log"))
             logs.configure(settings.log_level, stream=log_file)
             starting = await stack.enter_async_context(run_sandboxes(settings, self._logs / "sandbox.log"))
@@ -75,10 +76,10 @@ class _Demo:
             screen.done(f"PostgreSQL: {where}")
             screen.done(f"Provider sandboxes: {sandbox_url}")
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            places = Places(f"http://{_in_url(settings.host)}:{settings.port}", sandbox_url)
+            places = Places(address(settings.host, listening[0].getsockname()[1]), sandbox_url)
             async with small_pool(dsn) as pool:
                 await set_up(pool, Seal(key), session, places, speed=settings.sandbox_speed)
-            await stack.enter_async_context(gateway(settings, dsn, key))
+            await stack.enter_async_context(gateway(settings, dsn, key, listening))
             screen.done(f"Gateway: {places.gateway_url}")
             all_paid = await self._pay(Merchant(session, places.gateway_url, DEMO_BEARER))
             if self._once:
@@ -142,10 +143,6 @@ async def _count_open(merchant: Merchant) -> int:
     for phase in ("queued", "processing", "needs_review"):
         found += len(await merchant.call("GET", f"/api/v1/payouts?phase={phase}&limit=100"))
     return found
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 
 from test_books import check_invariants
@@ -12,12 +11,7 @@ from world import BANK, MASTER_KEY
 from gateway.connections import Connections
 from gateway.dispatcher import Dispatcher
 from gateway.learned import Learned
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from tests.ports import free_port
 
 
 class Process:

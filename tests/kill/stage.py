@@ -12,7 +12,6 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from gateway.app import make_gateway
-from gateway.running import free_port
 from gateway.sealing import Seal
 from gateway.settings import Settings
 from gateway.store.database import Pool, open_pool
@@ -20,6 +19,7 @@ from tests.flows.world import BANK, MASTER_KEY, QUICK, Merchant, World
 from tests.kill.client import Client
 from tests.kill.process import GatewayProcess
 from tests.kill.serve import Job
+from tests.ports import free_port
 
 # The amounts that ask Xendit's sandbox for a scenario (777NN rupiah); Pivot's is told to take them as amounts.
 LOST, REFUSED, FAILED, STUCK = 777_22_00, 777_20_00, 777_05_00, 777_03_00
@@ -49,7 +49,7 @@ class Stage(World):
 
     def __init__(self, dsn: str, folder: Path) -> None:
         super().__init__(dsn, folder)
-        self.port = free_port("127.0.0.1")
+        self.port = free_port()
         self.running: list[GatewayProcess] = []
         self.asking: set[asyncio.Task[Any]] = set()
         self.cancelled: list[str] = []
@@ -105,7 +105,7 @@ class Stage(World):
         job = Job(
             dsn=dsn or self.dsn,
             master_key=MASTER_KEY,
-            port=port or (free_port("127.0.0.1") if self.port in taken else self.port),
+            port=port or (free_port() if self.port in taken else self.port),
             folder=str(self.data_dir),
             points=points,
             **more,

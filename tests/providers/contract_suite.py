@@ -6,7 +6,6 @@
 import asyncio
 import json
 import re
-import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,6 +30,7 @@ from schemas.money import CURRENCY_EXPONENT
 from schemas.notice import Fact
 from schemas.order import CardToken, Lookup, Order, OwnBalance
 from schemas.report import NotFound, NotSent, Progress, RefusalCause, Refused, Taken, Unclear
+from tests.ports import free_port
 from tests.providers import scripted
 from tests.providers.conftest import Heard
 from tests.providers.scripted import Answering, Reply, Scripted
@@ -54,12 +54,6 @@ def headers_of(*pairs: tuple[str, str]) -> CIMultiDictProxy[str]:
 def lookup_of(order: Order, **changes: Any) -> Lookup:
     lookup = Lookup(order.attempt_id, order.key, order.amount_minor, order.currency, sent_at=SENT_AT)
     return replace(lookup, **changes)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class ConnectorContract:

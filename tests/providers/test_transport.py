@@ -9,6 +9,7 @@ import pytest
 
 from providers.transport import USER_AGENT, Answer, Timeouts, Transport
 from schemas.report import NotSent, Unclear
+from tests.ports import free_port
 from tests.providers import scripted
 from tests.providers.conftest import Heard
 from tests.providers.scripted import Reply, Scripted
@@ -19,12 +20,6 @@ HEADERS = {"Authorization": SECRET, "Content-Type": "application/json"}
 
 async def send(transport: Transport, url: str, body: bytes = b"{}") -> Any:
     return await transport.send("acme", "create", url, headers=HEADERS, body=body)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_an_answer_is_complete(server: Scripted, transport: Transport, heard: Heard) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 import sys
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +15,7 @@ from providers.sandbox.clock import Schedule, now_ms
 from providers.sandbox.journal import Journal
 from providers.sandbox.ledger import Money, MoneyLedger
 from providers.sandbox.webhooks import Delivery
+from tests.ports import free_port
 
 EUR = {"currency": "EUR", "value": "10.00"}
 
@@ -69,9 +69,7 @@ class Process:
     """The sandboxes as a process of their own."""
 
     def __init__(self, data_dir: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self._options = ["--port", str(self.port), "--data-dir", str(data_dir), "--speed", "20"]
 
