@@ -152,7 +152,7 @@ class Gateway:
             await asyncio.wait_for(self.pool.close(), _SHUTDOWN_S)
         _log.info("gateway.stopped")
 
-    async def _serve(self, listening: Sequence[socket.socket]) -> None:
+    async def _serve(self, listening: Sequence[socket.socket] = ()) -> None:
         app = web.Application(client_max_size=BODY_LIMIT_BYTES)
         app[PARTS] = Parts(
             pool=self.pool,
