@@ -6,6 +6,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
+# Many processes are started here: none should compile our modules anew because of a setting of the shell.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help run test lint bench prove prove-compare prove-kill lock clean
 
 help:

@@ -47,7 +47,7 @@ async def main() -> None:
                 more, said = await measure_create.measure(stage, seconds=asked.seconds, rounds=asked.rounds)
                 rows, notes = rows + more, notes + said
             if asked.only in (None, "end-to-end"):
-                more, said = await measure_end_to_end.measure(stage, seconds=asked.seconds * 4)
+                more, said = await measure_end_to_end.measure(stage, seconds=asked.seconds * 4, rounds=(asked.rounds + 1) // 2)
                 rows, notes = rows + more, notes + said
             title = f"Payout gateway on {machine(stage.postgres_version)}"
     rows.append(memory_row(rows))

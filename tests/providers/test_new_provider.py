@@ -64,11 +64,7 @@ PLAYED = ("scenarios", "answer_faults", "webhook_faults", "repeats", "rate_limit
 def checkout(tmp_path):
     for name in COPIED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
-        copy(
-            ROOT / name,
-            tmp_path / name,
-            **({"ignore": shutil.ignore_patterns("__pycache__")} if copy is shutil.copytree else {}),
-        )
+        copy(ROOT / name, tmp_path / name)  # with what is compiled already, which is found by the times of the files
     return tmp_path
 
 
