@@ -35,15 +35,16 @@ from gateway.invariants import Invariants
 from gateway.learned import Learned
 from gateway.lookback import LookBack
 from gateway.loops import Loop
+from gateway.master_key_proof import prove_master_key
 from gateway.metrics import Metrics
 from gateway.onward import OnwardRoutes
 from gateway.points import point, switch_on
 from gateway.reconciler import Reconciler
 from gateway.recovery import Recovery
 from gateway.rerouter import Rerouter
-from gateway.sealing import Seal, connection_place
+from gateway.sealing import Seal
 from gateway.settings import Role, Settings
-from gateway.store.accounts import any_sealed_connection, find_key
+from gateway.store.accounts import find_key
 from gateway.store.database import Pool, open_pool
 from gateway.store.notices import add_notices
 from gateway.store.payouts import create_payouts
@@ -121,7 +122,7 @@ class Gateway:
     async def start(self, listening: Sequence[socket.socket] = ()) -> None:
         """Start the loops, then the server: on `listening`, or where the settings say. `port` is the one it really has."""
         await self._refuse_demo_keys()
-        await self._refuse_another_master_key()
+        await prove_master_key(self.pool, self.seal)
         if Role.LOOPS in self.settings.roles:
             await self.hold_watch.begin()
         for loop in self._loops:
@@ -191,12 +192,6 @@ class Gateway:
         for lookup in (DEMO_KEY_ID, self.seal.lookup_of(DEMO_BEARER)):
             if await find_key(self.pool, lookup):
                 raise DemoKeysError("this database holds the published demo keys; revoke them or use another database")
-
-    async def _refuse_another_master_key(self) -> None:
-        """Open one stored secret: better no start than a gateway that can open none of them when it has to pay."""
-        sealed = await any_sealed_connection(self.pool)
-        if sealed:
-            self.seal.open(sealed.secrets_sealed, connection_place(sealed.account_id, sealed.id))
 
     def _wake_dispatcher(self) -> None:
         self.dispatcher.wake()

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from gateway import logs
 from gateway.api.auth import SCOPES
 from gateway.cli_settings import explain, load_settings, run
+from gateway.master_key_proof import prove_master_key
 from gateway.onboarding import (
     OnboardingError,
     create_account,
@@ -133,6 +134,7 @@ def key_create(
         raise OnboardingError(f"no such scope: {', '.join(sorted(unknown))}; known are {', '.join(SCOPES)}")
 
     async def work(pool: Pool) -> None:
+        await prove_master_key(pool, seal)
         if kind is KeyKind.BEARER:
             bearer = await create_bearer_key(pool, seal, account_id, scopes=scopes, person=person)
             shown = {"id": bearer.id, "key": bearer.key}
@@ -207,6 +209,7 @@ def connection_create(
     secret_values = _read_secrets(secrets_file) if secrets_file else {}
 
     async def work(pool: Pool) -> None:
+        await prove_master_key(pool, seal)
         try:
             connection_id = await create_connection(
                 pool,

@@ -57,6 +57,8 @@ async def create_account(pool: Pool, name: str, default_currency: str, account_i
     """Create an account (or find it again under a given id); returns its id."""
     if default_currency not in CURRENCY_EXPONENT:
         raise OnboardingError(f"{default_currency} is not an ISO 4217 currency")
+    if not name.strip():
+        raise OnboardingError("an account has a name, since that is how people find it; no account was created")
     account_id = account_id or new_id(ids.ACCOUNT)
     await accounts.create_account(pool, account_id, name, default_currency)
     return account_id

@@ -59,6 +59,13 @@ class Reconciler(Loop):
         return len(due) == _AT_ONCE
 
     async def _check(self, connection_id: str, attempts: Sequence[AttemptRow]) -> None:
+        try:
+            await self._check_at(connection_id, attempts)
+        except Exception:
+            # The others of this round must not wait for it. These are due again when their lease is over.
+            _log.exception("reconciler.check_failed", connection=connection_id)
+
+    async def _check_at(self, connection_id: str, attempts: Sequence[AttemptRow]) -> None:
         # A lease that ran out while sending: whoever sent it is gone, and the provider may have it or not.
         orphans = [a for a in attempts if a.state is AttemptState.SENDING]
         unknown = Unclear("the process that was sending it stopped before it knew the answer")

@@ -7,6 +7,7 @@ decides nothing about payouts, and prints nothing: what keeps a process from sta
 import asyncio
 import contextlib
 import errno
+import fcntl
 import os
 import signal
 import socket
@@ -155,6 +156,20 @@ def make_folder(path: Path) -> Path:
             f"The folder {path} cannot be made: {error.strerror}. Nothing was started. Set GATEWAY_DATA_DIR to another folder."
         ) from error
     return path
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep every other demo off this folder, since two would write into the same journals and logs."""
+    with (make_folder(folder) / "demo.lock").open("ab") as lock:  # whoever dies lets go of it
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StartError(
+                f"Another demo runs on the data in {folder}. Nothing was started. "
+                "Stop it, or set GATEWAY_DATA_DIR to another folder."
+            ) from error
+        yield
 
 
 def master_key(settings: Settings) -> str:

@@ -12,7 +12,7 @@ def _printable(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be empty")
     if not value.isprintable():
-        raise ValueError("must not contain control characters or line breaks")
+        raise ValueError("must hold printable characters and plain spaces only: no line breaks, and nothing that does not show")
     return value
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from gateway.api.envelope import ApiError
+from schemas.money import CURRENCY_EXPONENT
 from schemas.strict_json import StrictJsonError, load_object
 
 BODY_LIMIT_BYTES = 64 * 1024
@@ -30,7 +31,7 @@ _MESSAGES = {
     "less_than_equal": "must be at most {le}",
     "string_too_short": "must not be empty",
     "string_too_long": "must not be longer than {max_length}",
-    "too_long": "must not be longer than {max_length}",
+    "too_long": "must not have more than {max_length} entries",
     "too_short": "must not be empty",
     "string_pattern_mismatch": "is malformed: it must match {pattern}",
     "enum": "must be one of {expected}",
@@ -49,8 +50,13 @@ _NOT_FLAT = frozenset({type(None), dict})  # the types of values that `_given` l
 
 async def read_body(request: web.Request) -> bytes:
     """The raw body, at most `BODY_LIMIT_BYTES` of it and not for ever."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    headers = request.headers
+    if any(coding.lower() != "identity" for coding in headers.getall("Content-Encoding", ())):
         raise ApiError(415, "unsupported_media_type", "Send the body as it is, not compressed.", field="Content-Encoding")
+    if headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+        raise ApiError(400, "bad_request", "Send the body as it is or chunked. Nothing was done.", field="Transfer-Encoding")
+    if (request.content_length or 0) > BODY_LIMIT_BYTES:  # at once, and not after waiting for it
+        raise web.HTTPRequestEntityTooLarge(BODY_LIMIT_BYTES, request.content_length or 0)
     if request.content.is_eof():  # it has all arrived with the head, as nearly always: nothing to wait for
         body = request.content.read_nowait()
         if len(body) > BODY_LIMIT_BYTES:
@@ -59,6 +65,8 @@ async def read_body(request: web.Request) -> bytes:
     try:
         async with asyncio.timeout(_BODY_DEADLINE_S):
             return await request.read()
+    except ConnectionError as error:  # nobody reads this answer; the log has it as what it is
+        raise ApiError(400, "body_incomplete", "The connection ended before the body did. Nothing was done.") from error
     except TimeoutError as error:
         raise ApiError(408, "request_timeout", "The body took too long to arrive. Nothing was done.") from error
 
@@ -79,6 +87,8 @@ def _refusal(error: ValidationError) -> ApiError:
         field = _field(problem["loc"]) if problem["loc"] else context["field"]  # a clash of fields names one itself
         known = _MESSAGES.get(problem["type"])
         message = known.format_map(context) if known else problem["msg"].removeprefix("Value error, ")
+        if "[key]" in problem["loc"]:
+            message = f"has a key that {message}"
         problems.append({"field": field, "message": message})
     first = problems[0]
     text = f"{first['field']} {first['message']}"
@@ -136,13 +146,22 @@ def query(request: web.Request, *known: str) -> dict[str, str]:
     given: dict[str, str] = {}
     for name, value in request.query.items():
         if name not in known:
-            raise ApiError(400, "validation_error", f"{name} is not a known parameter", field=name)
+            shown = name[:_NAME_SHOWN]
+            raise ApiError(400, "validation_error", f"{shown} is not a known parameter", field=shown)
         if name in given:
             raise ApiError(400, "validation_error", f"{name} is given twice", field=name)
         if not value.isprintable():  # no stored text has control characters, and PostgreSQL dies of NUL
             raise ApiError(400, "validation_error", f"{name} must not contain control characters", field=name)
         given[name] = value
     return given
+
+
+def currency_of(given: dict[str, str]) -> str | None:
+    """The `currency` that a list is narrowed to."""
+    currency = given.get("currency")
+    if currency is not None and currency not in CURRENCY_EXPONENT:
+        raise ApiError(400, "validation_error", "currency must be an ISO 4217 currency", field="currency")
+    return currency
 
 
 def limit_of(given: dict[str, Any], *, default: int = 50, at_most: int = 100) -> int:

@@ -23,6 +23,7 @@ _HTTP_CODES: dict[int, tuple[str, str]] = {
     404: ("not_found", "There is no such path."),
     405: ("method_not_allowed", "This path does not take that method."),
     413: ("body_too_large", "The body is larger than this API takes. Nothing was done."),
+    417: ("request_refused", "This API knows no Expect header but 100-continue. Nothing was done."),
 }
 # OSError: no route, no socket, refused, reset, timed out. Handlers do no other input or output than the database's.
 _UNAVAILABLE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TooMuchWaitingError, OSError,

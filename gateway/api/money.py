@@ -5,14 +5,13 @@ from aiohttp import web
 
 from gateway.api import cursor, views
 from gateway.api.auth import LEDGER_READ, LEDGER_WRITE, PAYOUT_READ, PAYOUT_WRITE
-from gateway.api.body import fingerprint, limit_of, parse, query, read_body
+from gateway.api.body import currency_of, fingerprint, limit_of, parse, query, read_body
 from gateway.api.envelope import ApiError, ok, page
 from gateway.api.parts import parts_of
 from gateway.ids import new_id
 from gateway.store import accounts, ledger
 from gateway.store.rows import BalanceRow
 from schemas import ids
-from schemas.money import CURRENCY_EXPONENT
 from schemas.requests import CreditBalance, UpdateBankAccount
 
 
@@ -20,9 +19,7 @@ async def balance(request: web.Request) -> web.Response:
     """`GET /api/v1/payouts/balance`: the account's default currency, or `?currency=`; every other one beside it."""
     parts = parts_of(request)
     caller = await parts.auth.caller(request, PAYOUT_READ, await read_body(request))
-    currency = query(request, "currency").get("currency", caller.default_currency)
-    if currency not in CURRENCY_EXPONENT:
-        raise ApiError(400, "validation_error", "currency must be an ISO 4217 currency", field="currency")
+    currency = currency_of(query(request, "currency")) or caller.default_currency
     rows = {row.currency: row for row in await ledger.balances(parts.pool, caller.account_id)}
     asked = rows.get(currency) or BalanceRow(currency=currency, available=0, in_transit=0, paid_out=0)
     return ok(request, {**views.balance(asked), "balances": [views.balance(row) for row in rows.values()]})
@@ -68,7 +65,7 @@ async def credit(request: web.Request) -> web.Response:
         ) from error
     if outcome == "reference_reused":
         raise ApiError(
-            409, "credit_reference_taken", "This reference has brought in another amount before. Nothing was booked.",
+            409, "credit_reference_taken", "This reference was used for another credit before. Nothing was booked.",
             field="reference",
         )  # fmt: skip
     answer = {"transactionId": tx_id, "amount": given.amount, "currency": given.currency, "reference": given.reference}
@@ -85,7 +82,7 @@ async def entries(request: web.Request) -> web.Response:
     rows = await ledger.entries(
         parts.pool,
         caller.account_id,
-        currency=given.get("currency"),
+        currency=currency_of(given),
         payout_id=given.get("payoutId"),
         before=(place[0], int(place[1])) if place else None,
         limit=limit + 1,

@@ -6,12 +6,15 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from gateway.api.error_codes import ERROR_CODES
 from gateway.api.operations import OPERATIONS, Operation
 from schemas.answers import Envelope, ErrorBody, Meta
+from schemas.payout import Phase, Status
 
 DESCRIPTION = (
     "Pay anyone through any provider. Every answer is an envelope of data, error and meta. Authenticate with a Bearer key "
-    "or a Plugipay-HMAC-SHA256 signature. Every POST that creates or changes something needs an Idempotency-Key."
+    "or a Plugipay-HMAC-SHA256 signature. Every POST that creates or changes a payout or a card needs an Idempotency-Key; a "
+    "credit is booked once per reference."
 )
 _REF = "#/components/schemas/{model}"
 _ERRORS = {
@@ -22,6 +25,17 @@ _ERRORS = {
     "409": "It conflicts with what is there: an idempotency key, a reference or a state. Nothing was changed.",
     "422": "It cannot be done now: balance, route, amount or destination. Nothing was created.",
     "503": "Try again after Retry-After; the same Idempotency-Key is safe.",
+    "default": "Whatever else goes wrong is told in the same envelope, too: 405, 408, 413, 415, 417 and 500.",
+}
+_ERRORS_OF_A_NOTICE = {"401": "The notice is not proven to come from the provider.", "default": _ERRORS["default"]}
+_NUMBER_OF_ROWS = {"type": "integer", "minimum": 1, "maximum": 100}
+_QUERY: dict[str, dict[str, Any]] = {
+    "limit": _NUMBER_OF_ROWS,
+    "status": {"type": "string", "enum": list(Status)},
+    "phase": {"type": "string", "enum": list(Phase)},
+    "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
+    "createdAfter": {"type": "string", "format": "date-time"},
+    "createdBefore": {"type": "string", "format": "date-time"},
 }
 
 
@@ -66,11 +80,17 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     in_path = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
     text = {"type": "string"}
     parameters: list[dict[str, Any]] = [{"name": n, "in": "path", "required": True, "schema": text} for n in in_path]
-    parameters += [{"name": n, "in": "query", "required": False, "schema": text} for n in operation.query]
+    parameters += [{"name": n, "in": "query", "required": False, "schema": _QUERY.get(n, text)} for n in operation.query]
     if operation.needs_key:
         key = {"type": "string", "minLength": 1, "maxLength": 255}
         parameters.append({"name": "Idempotency-Key", "in": "header", "required": True, "schema": key})
     return parameters
+
+
+def _errors(operation: Operation) -> dict[str, str]:
+    if operation.is_authenticated:
+        return _ERRORS
+    return _ERRORS_OF_A_NOTICE if operation.name == "receive_notice" else {}
 
 
 def _describe(operation: Operation) -> dict[str, Any]:
@@ -84,7 +104,7 @@ def _describe(operation: Operation) -> dict[str, Any]:
         "parameters": _parameters(operation),
         "responses": {
             **{str(status): success for status in (operation.status, operation.also) if status},
-            **({code: _failure(text) for code, text in _ERRORS.items()} if operation.is_authenticated else {}),
+            **{code: _failure(text) for code, text in _errors(operation).items()},
         },
         "security": [{"bearer": []}, {"signature": []}] if operation.is_authenticated else [],
     }
@@ -101,6 +121,7 @@ def _describe(operation: Operation) -> dict[str, Any]:
 def describe() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     _, schemas = models_json_schema([(model, "validation") for model in _models()], ref_template=_REF, by_alias=True)
+    schemas["$defs"]["ErrorBody"]["properties"]["code"]["x-extensible-enum"] = list(ERROR_CODES)
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _describe(operation)

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.api import cursor, views
 from gateway.api.auth import PAYOUT_READ, PAYOUT_WRITE, Caller
-from gateway.api.body import fingerprint, idempotency_key, limit_of, parse, query, read_body
+from gateway.api.body import currency_of, fingerprint, idempotency_key, limit_of, parse, query, read_body
 from gateway.api.envelope import PAYOUT_ID, ApiError, ok, page
 from gateway.api.parts import Parts, parts_of
 from gateway.api.route_choice import PaidTo, no_route, paid_to_of, route_of
@@ -95,7 +95,7 @@ async def create(request: web.Request) -> web.Response:
         paid_to = await paid_to_of(parts, caller, wanted)
         found = await route_of(parts, caller, wanted, paid_to, lineage(payout_id))
         if not found.ordered:
-            raise no_route(found.excluded)
+            raise no_route(found.excluded, wanted)
     except ApiError as refusal:
         # What was accepted once stays accepted, even if cards or connections have changed since.
         return await _earlier(request, parts, caller, key, mark, refusal)
@@ -216,7 +216,7 @@ async def list_(request: web.Request) -> web.Response:
         phase=_choice(given, "phase", Phase),
         provider=given.get("provider"),
         connection_id=given.get("connectionId"),
-        currency=given.get("currency"),
+        currency=currency_of(given),
         merchant_reference=given.get("merchantReference"),
         created_after=_time(given, "createdAfter"),
         created_before=_time(given, "createdBefore"),

@@ -87,7 +87,7 @@ async def _card_connection(parts: Parts, caller: Caller, card_id: str) -> str:
     return row.connection_id
 
 
-def no_route(excluded: tuple[Exclusion, ...]) -> ApiError:
+def no_route(excluded: tuple[Exclusion, ...], wanted: CreatePayout) -> ApiError:
     """The refusal of a payout that nobody can carry, with the most telling reason first."""
     if not excluded:
         return ApiError(422, "no_route", "This account has no connection to any provider yet. Nothing was created.")
@@ -95,6 +95,7 @@ def no_route(excluded: tuple[Exclusion, ...]) -> ApiError:
     code, field = _NO_ROUTE[telling.why]
     details = [{"connectionId": e.connection_id, "reason": e.reason} for e in excluded if e.why is not Why.PIN]
     if telling.why is Why.PIN:
+        field = field if wanted.connection_id else "provider"
         message = "This account has no connection like the one that the request names."
     else:
         message = f"No connection can carry this payout: {telling.reason}."

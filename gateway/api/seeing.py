@@ -11,6 +11,7 @@ from gateway.api import views
 from gateway.api.auth import PAYOUT_READ
 from gateway.api.body import read_body
 from gateway.api.envelope import ApiError, ok
+from gateway.api.error_codes import ERROR_CODES
 from gateway.api.openapi import DESCRIPTION, describe
 from gateway.api.parts import parts_of
 from gateway.store.provider_balances import balances_of
@@ -134,11 +135,12 @@ def _page() -> str:
         for name, schema in schemas.items()
         if name.endswith(("Answer", "Step", "Balance", "Body", "Meta")) and "[" not in name
     )
+    codes = "".join(f"<tr><td><code>{code}</code></td><td>{html.escape(when)}</td></tr>" for code, when in ERROR_CODES.items())
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>Payout gateway API</title><style>{_STYLE}</style><h1>Payout gateway API</h1><p>{html.escape(DESCRIPTION)}</p>"
         f"<p>The same for machines: <a href=/openapi.json>/openapi.json</a></p>"
-        f"<h2>Operations</h2>{operations}<h2>Answers</h2>{answers}</html>"
+        f"<h2>Operations</h2>{operations}<h2>Answers</h2>{answers}<h2>Error codes</h2><table>{codes}</table></html>"
     )
 
 

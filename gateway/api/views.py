@@ -26,6 +26,7 @@ def _destination(row: PayoutRow) -> dict[str, Any]:
         "bankName": row.bank_name,
         "bankAccountNumber": row.bank_account_number,
         "bankAccountHolder": row.bank_account_holder,
+        "country": row.bank_country,
     }
 
 

@@ -20,7 +20,17 @@ from gateway.demo.samples import make_samples, money, send_all
 from gateway.demo.sandboxes import Sandboxes, run_sandboxes
 from gateway.demo.screen import Screen
 from gateway.demo.setup import BANK, Places, fund, set_up
-from gateway.running import check_port, database, gateway, make_folder, master_key, small_pool, take_port, until_signal
+from gateway.running import (
+    alone_in,
+    check_port,
+    database,
+    gateway,
+    make_folder,
+    master_key,
+    small_pool,
+    take_port,
+    until_signal,
+)
 from gateway.sealing import Seal
 from gateway.settings import Settings, address
 
@@ -63,6 +73,7 @@ class _Demo:
             for one in listening:
                 stack.enter_context(one)
             check_port(settings.sandbox_host, settings.sandbox_port, "GATEWAY_SANDBOX_PORT")
+            stack.enter_context(alone_in(settings.data_dir))
             key = master_key(settings)
             make_folder(self._logs)
             screen.title("Payout gateway: one payout through every kind of provider")

@@ -157,6 +157,13 @@ async def any_sealed_connection(pool: Pool) -> ConnectionRow | None:
     return ConnectionRow(**record) if record else None
 
 
+async def keep_master_key_proof(pool: Pool, sealed: bytes) -> bytes:
+    """What is sealed under the key that this database goes with: `sealed`, unless there was something before."""
+    await pool.execute("insert into master_key_proof (sealed) values ($1) on conflict do nothing", sealed)
+    kept: bytes = await pool.fetchval("select sealed from master_key_proof")
+    return kept
+
+
 async def pause_connection(pool: Pool, account_id: str, connection_id: str, *, for_s: float, reason: str) -> None:
     """Send nothing more through a connection for a while; its payouts stay queued. A longer pause is left as it is."""
     await pool.execute(

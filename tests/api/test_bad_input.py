@@ -153,7 +153,7 @@ BODIES = {
     "bank account with a bad number": (
         to(type="bank_account", **BANK) | {"destination": {"type": "bank_account", **BANK, "bankAccountNumber": "#1"}},
         400, INVALID, "destination.bankAccountNumber"),
-    "provider unknown": (good(provider="nobody"), 422, "no_route", "connectionId"),
+    "provider unknown": (good(provider="nobody"), 422, "no_route", "provider"),
     "provider malformed": (good(provider="../pivot"), 400, INVALID, "provider"),
     "connection unknown": (good(connectionId=f"conn_{NOWHERE}"), 422, "no_route", "connectionId"),
     "connection malformed": (good(connectionId="conn_1"), 400, INVALID, "connectionId"),
@@ -721,6 +721,9 @@ FRAMES = {
     "length of text": lambda s: request_bytes(s, b"Content-Length: many", body=BODY),
     "chunks of nonsense": lambda s: request_bytes(s, b"Transfer-Encoding: chunked", body=b"zz\r\n" + BODY + b"\r\n0\r\n\r\n"),
     "unknown transfer encoding": lambda s: request_bytes(s, b"Transfer-Encoding: unheard", body=BODY),
+    "zipped chunks": lambda s: request_bytes(
+        s, b"Transfer-Encoding: gzip, chunked", body=b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+    ),
     "NUL in a header": lambda s: request_bytes(s, b"X-A: a\x00b", b"Content-Length: %d" % len(BODY), body=BODY),
     "a folded header": lambda s: request_bytes(s, b"X-A: a\r\n b", b"Content-Length: %d" % len(BODY), body=BODY),
     "a space before the colon": lambda s: request_bytes(s, b"Content-Length : %d" % len(BODY), body=BODY),
@@ -737,6 +740,46 @@ FRAMES = {
 async def test_frames_that_are_not_http(shop, frame):
     answer = await send(shop, frame(shop))
     assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer), answer[:200]
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ((b"Content-Encoding: identity", b"Content-Encoding: gzip", b"Content-Length: %d" % len(BODY)), b"415"),
+        ((b"Content-Length: 10000000000",), b"413"),
+    ],
+    ids=["a second content encoding", "a length that nobody waits for"],
+)
+async def test_bodies_that_are_not_read_at_all(shop, lines, status):
+    assert (await send(shop, request_bytes(shop, *lines, body=BODY))).startswith(b"HTTP/1.1 " + status)
+
+
+async def test_a_client_that_goes_away_is_no_outage(shop):
+    """Half a body and then nothing: that says nothing about our database, whoever sends it."""
+    registry = shop.world.gateways[0].metrics.registry
+
+    def answered(status):
+        labels = {"method": "POST", "route": PAYOUTS, "status": status}
+        return registry.get_sample_value("gateway_request_seconds_count", labels) or 0
+
+    refused, down = answered("400"), answered("503")
+    _, writer = await asyncio.open_connection("127.0.0.1", shop.world.gateways[0].port)
+    writer.write(request_bytes(shop, b"Content-Length: 100", body=b"{"))
+    await writer.drain()
+    writer.close()
+    async with asyncio.timeout(5):
+        while answered("400") == refused:
+            await asyncio.sleep(0.01)
+    assert (answered("400"), answered("503")) == (refused + 1, down)
+
+
+async def test_a_wrong_key_of_metadata_is_called_one(shop):
+    for metadata, text in (
+        ({"k" * 41: "v"}, "metadata has a key that must not be longer than 40"),
+        ({"": "v"}, "metadata has a key that must not be empty"),
+        ({str(n): "v" for n in range(51)}, "metadata must not have more than 50 entries"),
+    ):
+        assert (await ask(shop, "POST", PAYOUTS, good(metadata=metadata))).error["message"] == text
 
 
 async def test_header_bytes_that_are_not_utf8(shop):
@@ -786,12 +829,13 @@ async def test_what_is_odd_and_still_good(own_world):
         ),
         good(amount=MAX_AMOUNT_MINOR // 10**6, provider="manual", merchantReference="r" * 100, statementDescriptor="A-1. b"),
         good(note=None, metadata=None, merchantReference=None, provider=None, connectionId=None, destination=None),
-        to(type="bank_account", **BANK),
+        to(type="bank_account", country="ID", **BANK),
     ):
         answer = await ask(shop, "POST", PAYOUTS, body, headers={"Content-Type": "application/json; charset=utf-8"})
         assert answer.status == 201, answer.envelope
         for name in ("note", "metadata", "merchantReference", "bankAccountHolder"):
             assert answer.data[name] == {**BANK, **body}.get(name)
+        assert answer.data["destination"]["country"] == ("ID" if body.get("destination") else None)
     await accounts.set_bank_account(own_world.gateways[0].pool, shop.account_id, None)
     assert (await ask(shop, "PATCH", f"{PAYOUTS}/bank-account", {**BANK, **fields})).status == 200
     assert (await ask(shop, "POST", PAYOUTS, {"amount": 1_00, "currency": "IDR", "provider": "manual"})).data[

@@ -157,7 +157,7 @@ async def test_a_refused_request_does_not_use_up_its_key(world):
     poor = await world.merchant(providers=("manual",), credit=0)
     for refused, changes in (
         ((400, "validation_error", "amount"), {"amount": 0}),
-        ((422, "no_route", "connectionId"), {"provider": "nobody"}),
+        ((422, "no_route", "provider"), {"provider": "nobody"}),
         (NO_MONEY, {}),
         (NO_MONEY, {"amount": 11_00}),
     ):

@@ -157,12 +157,29 @@ def test_a_connection_to_the_sandbox_is_made_only_when_it_is_asked_for(command, 
     assert connection.settings["base_url"] == where
 
 
+def test_another_master_key_seals_nothing_in_this_database(command, monkeypatch):
+    account_id = command("account", "create", "PT Contoh", "--currency", "IDR")[1].strip()
+    assert command("key", "create", account_id)[0] == 0
+    monkeypatch.setenv("GATEWAY_MASTER_KEY", new_master_key())
+    for words in (
+        ("key", "create", account_id),
+        ("key", "create", account_id, "--kind", "signing"),
+        ("connection", "create", account_id, "manual"),
+        ("serve", "--port", "0"),
+    ):
+        status, out, err = command(*words)
+        assert (status, out) == (1, "")
+        assert "another one than this database was set up with" in err
+    assert len(command("key", "list", account_id)[1].splitlines()) == 1
+
+
 def test_what_cannot_be_set_up_is_refused_in_one_line(command):
     account_id = command("account", "create", "PT Contoh", "--currency", "IDR")[1].strip()
     pivot = ("connection", "create", account_id, "pivot", "--setting", "base_url=http://127.0.0.1:1")
     nobody = "acct_0123456789abcdef0123456789abcdef"
     for words, stdin, expected in (
         (("account", "create", "X", "--currency", "XXX"), b"", "XXX is not an ISO 4217 currency"),
+        (("account", "create", " ", "--currency", "IDR"), b"", "an account has a name"),
         (("account", "credit", nobody, "--amount", "1", "--currency", "IDR", "--reference", "a"), b"", "there is no account"),
         (
             ("account", "credit", account_id, "--amount", "-1", "--currency", "IDR", "--reference", "a"),

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,11 @@ class Demo:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(STOPS_WITHIN_S)
         self.process.stdout.close()
+
+    def add_account(self, name):
+        """Another account in the demo's database, as `payout-gateway account create` makes it."""
+        with psycopg.connect((self.data_dir / "postgres" / "address").read_text()) as database:
+            database.execute("insert into account (id, name, default_currency) values ('acct_1', %s, 'IDR')", [name])
 
     def read_until(self, words):
         """Read on up to a line with these words."""
@@ -93,6 +99,9 @@ def test_the_printed_command_works_and_ctrl_c_stops_everything(data_dir):
     with Demo(data_dir) as demo:
         command = demo.read_until("curl ")
         demo.read_until("Ctrl-C stops everything")
+        with Demo(data_dir, "--once") as second:
+            assert second.finish() == 1
+        assert "Another demo runs on the data in" in second.text
         if shutil.which("curl"):
             told = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, timeout=10).stdout
             assert json.loads(told)["data"]["provider"] == "pivot", told
@@ -108,6 +117,7 @@ def test_the_printed_command_works_and_ctrl_c_stops_everything(data_dir):
 def test_killed_it_takes_the_sandboxes_along_and_the_next_run_goes_on(data_dir):
     with Demo(data_dir) as demo:
         demo.read_until("the provider says requested")
+        demo.add_account("PT Contoh")  # is welcome, and the next run starts all the same
         demo.process.kill()
         demo.process.wait()
         deadline = time.monotonic() + STOPS_WITHIN_S

@@ -41,7 +41,8 @@ async def test_one_that_cannot_be_opened_keeps_no_other_from_being_sent(many, wo
     assert await gateway.dispatcher.round()
     for merchant, payout in zip(others, made[1:], strict=True):
         await merchant.until(payout["id"], "paid")
-    async with asyncio.timeout(5):  # what became of nothing is said once its lease is over
-        while (await broken.payout(made[0]["id"]))["phase"] != "processing":
+    async with asyncio.timeout(5):  # nothing has left for it, so it waits in the queue as after any other "not sent"
+        while (last := (await broken.timeline(made[0]["id"]))[-1])["type"] != "payout.requeued":
             await asyncio.sleep(0.02)
+    assert "its secrets cannot be opened" in last["reason"]
     assert len(await world.sent("xendit")) == len(others)

@@ -1,0 +1,41 @@
+"""Every `code` that an error of this API can carry, and when it does: for the API's description and its page.
+
+A test compares it with what the handlers raise. What to do next is in each error's own message.
+"""
+
+ERROR_CODES: dict[str, str] = {
+    "bad_request": "It is no HTTP request that can be read.",
+    "body_incomplete": "The connection ended before the body did.",
+    "request_refused": "HTTP features that this API does not have.",
+    "validation_error": "A field, parameter or header is missing, unknown, malformed or out of range.",
+    "invalid_json": "The body is not JSON, or holds what readers disagree about.",
+    "missing_key": "No Authorization header.",
+    "invalid_key": "The key is not known, or was revoked.",
+    "invalid_signature": "The signature does not fit the request.",
+    "invalid_timestamp": "X-Plugipay-Timestamp is not in unix seconds.",
+    "timestamp_skew": "The request was signed too long ago, or in the future.",
+    "insufficient_scope": "The key may not do this, or not for that account.",
+    "person_needed": "The key was made for nobody, and only people can say what became of money.",
+    "not_found": "There is no such path, or this account has nothing like that.",
+    "method_not_allowed": "The path does not take that method.",
+    "request_timeout": "The body took too long to arrive.",
+    "body_too_large": "The body is larger than this API takes.",
+    "unsupported_media_type": "The body is not plain application/json.",
+    "idempotency_mismatch": "The Idempotency-Key was used for another request.",
+    "merchant_reference_taken": "Another payout of the account has this merchantReference.",
+    "credit_reference_taken": "The reference was used for another credit.",
+    "state_conflict": "The payout is in a state in which this cannot be done.",
+    "second_person_needed": "The proposal is to be confirmed by another person.",
+    "insufficient_balance": "The amount is more than is available in this currency.",
+    "balance_too_large": "The balance would be larger than the books can hold.",
+    "bank_account_unconfigured": "The payout names no destination, and the account has no default one.",
+    "card_not_found": "The account has no such card.",
+    "card_not_ready": "The card is not saved yet, or no more.",
+    "no_route": "No connection can carry the payout; `details` says why each cannot.",
+    "amount_not_supported": "No connection can express or carry the amount.",
+    "bank_code_not_supported": "No connection pays to this bank.",
+    "statement_descriptor_not_supported": "No connection can show this descriptor.",
+    "unknown_connection": "The policy names a connection that the account does not have.",
+    "internal_error": "Something went wrong on our side; repeat with the same Idempotency-Key.",
+    "service_unavailable": "Try again after Retry-After; the same Idempotency-Key is safe.",
+}
