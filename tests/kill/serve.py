@@ -49,7 +49,7 @@ async def _serve(job: Job, parent: Connection) -> int:
     # The parent says nothing: there is something to read only when its end closes.
     asyncio.get_running_loop().add_reader(parent.fileno(), os.kill, os.getpid(), signal.SIGTERM)
     settings = Settings(
-        port=job.port, data_dir=Path(job.folder), poll_s=0.02, pool_size=6, roles=job.roles, points=job.points, demo=True
+        port=job.port, data_dir=Path(job.folder), poll_s=0.03, pool_size=4, roles=job.roles, points=job.points, demo=True
     )
     running.PROVIDERS = quick.contracts(job.answer_within_s)
     async with running.gateway(settings, job.dsn, job.master_key) as gateway:
