@@ -13,7 +13,7 @@ _PLACE = "master-key-proof"
 async def prove_master_key(pool: Pool, seal: Seal) -> None:
     """Raise `MasterKeyError` for another key: better no start than a gateway that can open no secret when it has to pay."""
     try:
-        await _open_something(pool, seal)
+        await _open_what_is_sealed(pool, seal)
     except MasterKeyError as error:
         raise MasterKeyError(
             "GATEWAY_MASTER_KEY is another one than this database was set up with. Nothing was started or stored. "
@@ -21,7 +21,7 @@ async def prove_master_key(pool: Pool, seal: Seal) -> None:
         ) from error
 
 
-async def _open_something(pool: Pool, seal: Seal) -> None:
+async def _open_what_is_sealed(pool: Pool, seal: Seal) -> None:
     older = await accounts.any_sealed_connection(pool)  # of a database that had secrets before it had a proof
     if older:
         seal.open(older.secrets_sealed, connection_place(older.account_id, older.id))
