@@ -178,7 +178,8 @@ class Stage(World):
 
     async def _open_account(self) -> None:
         """A merchant whose unpinned payouts go to Xendit first, then to Pivot, and who has a card."""
-        first = await make_gateway(Settings(port=self.port, data_dir=self.data_dir, poll_s=0.03, pool_size=4), self.dsn, MASTER_KEY, QUICK)
+        settings = Settings(port=self.port, data_dir=self.data_dir, poll_s=0.03, pool_size=4)
+        first = await make_gateway(settings, self.dsn, MASTER_KEY, QUICK)
         await first.start()
         try:
             self.gateways = [first]
