@@ -7,6 +7,7 @@ from gateway.api import edge, payouts, route_choice
 from gateway.api.error_codes import ERROR_CODES
 from gateway.api.openapi import describe
 from gateway.api.seeing import _page
+from schemas.payout import Status
 
 API = Path(__file__).parents[2] / "gateway" / "api"
 
@@ -36,3 +37,11 @@ def test_the_description_and_its_page_show_them():
     assert described["x-extensible-enum"] == list(ERROR_CODES)
     page = _page()
     assert [code for code in ERROR_CODES if f"<code>{code}</code>" not in page] == []
+
+
+def test_parameters_are_described_with_what_they_may_be():
+    listing = describe()["paths"]["/api/v1/payouts"]["get"]
+    schemas = {parameter["name"]: parameter["schema"] for parameter in listing["parameters"]}
+    assert schemas["limit"] == {"type": "integer", "minimum": 1, "maximum": 100}
+    assert set(schemas["status"]["enum"]) == set(Status)
+    assert "default" in listing["responses"]
