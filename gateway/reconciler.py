@@ -19,7 +19,7 @@ from gateway.ids import new_id
 from gateway.loops import Loop
 from gateway.points import point
 from gateway.reading_rules import may_cancel, may_resend
-from gateway.sealing import Seal
+from gateway.sealing import MasterKeyError, Seal
 from gateway.store.attempts import claim_due, destinations_of, mark_resent
 from gateway.store.database import Pool
 from gateway.store.rows import AttemptRow
@@ -59,20 +59,18 @@ class Reconciler(Loop):
         return len(due) == _AT_ONCE
 
     async def _check(self, connection_id: str, attempts: Sequence[AttemptRow]) -> None:
-        try:
-            await self._check_at(connection_id, attempts)
-        except Exception:
-            # The others of this round must not wait for it. These are due again when their lease is over.
-            _log.exception("reconciler.check_failed", connection=connection_id)
-
-    async def _check_at(self, connection_id: str, attempts: Sequence[AttemptRow]) -> None:
         # A lease that ran out while sending: whoever sent it is gone, and the provider may have it or not.
         orphans = [a for a in attempts if a.state is AttemptState.SENDING]
         unknown = Unclear("the process that was sending it stopped before it knew the answer")
         await apply_all(self._apply, orphans, [unknown] * len(orphans), SOURCE)
 
         rest = [a for a in attempts if a.state is not AttemptState.SENDING]
-        connection = await self._connections.get(connection_id)
+        try:
+            connection = await self._connections.get(connection_id)
+        except MasterKeyError:
+            # The others of this round must not wait for it. These are due again when their lease is over.
+            _log.exception("reconciler.connection_sealed", connection=connection_id)
+            return
         if not rest or connection is None:
             return
         await self._cancel(connection, [a for a in rest if a.cancel_asked and a.state is AttemptState.PENDING])

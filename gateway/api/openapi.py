@@ -28,9 +28,8 @@ _ERRORS = {
     "default": "Whatever else goes wrong is told in the same envelope, too: 405, 408, 413, 415, 417 and 500.",
 }
 _ERRORS_OF_A_NOTICE = {"401": "The notice is not proven to come from the provider.", "default": _ERRORS["default"]}
-_NUMBER_OF_ROWS = {"type": "integer", "minimum": 1, "maximum": 100}
 _QUERY: dict[str, dict[str, Any]] = {
-    "limit": _NUMBER_OF_ROWS,
+    "limit": {"type": "integer", "minimum": 1, "maximum": 100},
     "status": {"type": "string", "enum": list(Status)},
     "phase": {"type": "string", "enum": list(Phase)},
     "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
