@@ -37,6 +37,9 @@ class Gather(Generic[Item, Answer]):
         self._share_from = share_from
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
+        # Not the size of `_running`: a task leaves that some callbacks after it has looked for work for the last time, and
+        # whatever is submitted in between would wait for a worker that has gone.
+        self._workers = 0
         self._in_flushes = 0
 
     def __len__(self) -> int:
@@ -52,30 +55,37 @@ class Gather(Generic[Item, Answer]):
             raise TooMuchWaitingError(f"{len(self._waiting)} requests are waiting for the database. Nothing was written.")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
-        if len(self._running) < self._in_flight:
+        if self._workers < self._in_flight:
+            self._workers += 1
             task = asyncio.create_task(self._work())
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return await answer
 
     async def _work(self) -> None:
-        # One turn of the loop first: all requests of the same burst join this flush.
-        await asyncio.sleep(0)
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(self._next_size())]
-            self._in_flushes += len(batch)
-            try:
-                answers = await self._flush([item for item, _ in batch])
-            except Exception as error:
-                for _, answer in batch:
-                    if not answer.done():
-                        answer.set_exception(error)
-                continue
-            finally:
-                self._in_flushes -= len(batch)
-            for (_, answer), value in zip(batch, answers, strict=True):
+        try:
+            # One turn of the loop first: all requests of the same burst join this flush.
+            await asyncio.sleep(0)
+            while self._waiting:
+                await self._flush_once()
+        finally:
+            self._workers -= 1
+
+    async def _flush_once(self) -> None:
+        batch = [self._waiting.popleft() for _ in range(self._next_size())]
+        self._in_flushes += len(batch)
+        try:
+            answers = await self._flush([item for item, _ in batch])
+        except Exception as error:
+            for _, answer in batch:
                 if not answer.done():
-                    answer.set_result(value)
+                    answer.set_exception(error)
+            return
+        finally:
+            self._in_flushes -= len(batch)
+        for (_, answer), value in zip(batch, answers, strict=True):
+            if not answer.done():
+                answer.set_result(value)
 
     def _next_size(self) -> int:
         size = min(len(self._waiting), self._max_items)
