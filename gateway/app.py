@@ -45,6 +45,7 @@ from gateway.rerouter import Rerouter
 from gateway.sealing import Seal
 from gateway.settings import Role, Settings
 from gateway.store.accounts import find_key
+from gateway.store.cards import get_cards
 from gateway.store.database import Pool, open_pool
 from gateway.store.notices import add_notices
 from gateway.store.payouts import create_payouts
@@ -110,7 +111,9 @@ class Gateway:
         self.gauges = Gauges(pool, self.metrics, self.dispatcher.gates, self.connections.contracts())
         self.card_saver = CardSaver(pool, self.connections)
         self._creates = Gather(partial(create_payouts, pool), share_from=_CREATES_TOGETHER)
-        self._notices = Gather(partial(add_notices, pool))
+        # One at a time: nobody waits for these as a merchant waits for a create, and the next has more to carry.
+        self._notices = Gather(partial(add_notices, pool), in_flight=1)
+        self._cards = Gather(partial(get_cards, pool), in_flight=1)
         loops: list[Loop] = [self.dispatcher, self.inbox, self.reconciler, self.checker, self.balance_reader]
         loops += [self.rerouter, self.lookback, self.invariants, self.hold_watch, Recovery(pool, self.connections, self.apply)]
         self._loops = loops if Role.LOOPS in settings.roles else []
@@ -167,6 +170,7 @@ class Gateway:
             metrics=self.metrics,
             creates=self._creates,
             notices=self._notices,
+            cards=self._cards,
             wake_inbox=self.inbox.wake,
             is_ready=lambda: not self._stopping,
         )

@@ -51,7 +51,8 @@ class Connections:
         self._seal = seal
         self._providers = providers
         self._transport = transport
-        self._rows = Gather(partial(accounts.find_connections, pool))  # many are asked for together, by every claim
+        # Many are asked for together, by every claim; one read at a time, so that more of them share it.
+        self._rows = Gather(partial(accounts.find_connections, pool), in_flight=1)
         self._by_id = Recall(self._read_connection, for_s=_REMEMBER_S)
         self._by_account = Recall(self._read_router, for_s=_REMEMBER_S)
         self._policies = Recall(self._read_policy, for_s=_REMEMBER_S)

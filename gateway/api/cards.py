@@ -49,7 +49,7 @@ async def save(request: web.Request) -> web.Response:
 
 async def _load(parts: Parts, caller: Caller, request: web.Request) -> CardRow:
     card_id = request.match_info["id"]
-    row = await cards.get_card(parts.pool, caller.account_id, card_id) if ids.is_id(card_id, ids.CARD) else None
+    row = await parts.cards.submit((caller.account_id, card_id)) if ids.is_id(card_id, ids.CARD) else None
     if row is None:
         raise ApiError(404, "not_found", "This account has no such card.")
     return row

@@ -17,6 +17,7 @@ from gateway.sealing import Seal
 from gateway.store.database import Pool
 from gateway.store.notices import NewNotice
 from gateway.store.payouts import Created, NewPayout
+from gateway.store.rows import CardRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Parts:
     metrics: Metrics
     creates: Gather[NewPayout, Created]
     notices: Gather[NewNotice, bool]
+    cards: Gather[tuple[str, str], CardRow | None]
     wake_inbox: Callable[[], None]
     is_ready: Callable[[], bool]
 

@@ -9,7 +9,7 @@ from gateway.api.auth import Caller
 from gateway.api.envelope import ApiError
 from gateway.api.parts import Parts
 from gateway.routing import Exclusion, Route, Wanted, Why
-from gateway.store import accounts, cards
+from gateway.store import accounts
 from gateway.store.cards import CardState
 from schemas.destination import Balance, BankAccount, Card, DestinationType
 from schemas.requests import CreatePayout
@@ -77,7 +77,7 @@ async def paid_to_of(parts: Parts, caller: Caller, wanted: CreatePayout) -> Paid
 
 
 async def _card_connection(parts: Parts, caller: Caller, card_id: str) -> str:
-    row = await cards.get_card(parts.pool, caller.account_id, card_id)
+    row = await parts.cards.submit((caller.account_id, card_id))
     if row is None:
         raise ApiError(422, "card_not_found", "This account has no such card.", field="destination.cardId")
     if row.state != CardState.ACTIVE:

@@ -41,7 +41,7 @@ class Lane:
     slots: int | None  # accepted, not yet executed payouts that a connection may have
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen, like the rows: gateway/store/rows.py
 class Queued:
     """A queued payout, locked for this claim."""
 

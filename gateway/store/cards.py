@@ -1,5 +1,6 @@
 """Saved cards: our id, what may be shown of them, and the provider's token, sealed. Never a card number."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from gateway.store.database import Pool
@@ -41,12 +42,16 @@ async def create_card(
     return (CardRow(**earlier) if earlier else None), False
 
 
-async def get_card(pool: Pool, account_id: str, card_id: str) -> CardRow | None:
-    """One card of this account, unless it was deleted."""
-    record = await pool.fetchrow(
-        f"select {_COLUMNS} from card where account_id = $1 and id = $2 and state <> 'deleted'", account_id, card_id
+async def get_cards(pool: Pool, wanted: Sequence[tuple[str, str]]) -> list[CardRow | None]:
+    """Cards by (account, card), in order; None for one that is not there or was deleted."""
+    records = await pool.fetch(
+        f"""select {_COLUMNS} from card
+             where (account_id, id) in (select * from unnest($1::text[], $2::text[])) and state <> 'deleted'""",
+        [account_id for account_id, _ in wanted],
+        [card_id for _, card_id in wanted],
     )
-    return CardRow(**record) if record else None
+    found = {(record["account_id"], record["id"]): CardRow(**record) for record in records}
+    return [found.get(one) for one in wanted]
 
 
 async def list_cards(pool: Pool, account_id: str, *, before_id: str | None, limit: int) -> list[CardRow]:

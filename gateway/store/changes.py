@@ -15,7 +15,7 @@ class WaitsForLookupError(RuntimeError):
     """After a restore the payout may have been sent, and is looked up first. Its money stays reserved until then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen, like the rows: gateway/store/rows.py
 class Change:
     """One change; the fields are those of the SQL type `payout_change`, which says what each does."""
 
