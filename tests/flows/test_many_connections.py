@@ -46,3 +46,32 @@ async def test_one_that_cannot_be_opened_keeps_no_other_from_being_sent(many, wo
             await asyncio.sleep(0.02)
     assert "its secrets cannot be opened" in last["reason"]
     assert len(await world.sent("xendit")) == len(others)
+
+
+async def test_one_that_cannot_be_opened_keeps_no_other_from_being_read(many, world):
+    """All are sent and no notice is read. The broken one's payout stays open, and is read when its secrets are back."""
+    gateway, merchants, made = many
+    await gateway.inbox.close()
+    await gateway.reconciler.close()
+    assert await gateway.dispatcher.round()
+    async with asyncio.timeout(5):
+        while len(await world.sent("xendit")) < len(merchants):
+            await asyncio.sleep(0.02)
+    broken, *others = merchants
+    connection_id = broken.connections["xendit"]
+    secrets = await gateway.pool.fetchval("select secrets_sealed from connection where id = $1", connection_id)
+    await gateway.pool.execute("update connection set secrets_sealed = '\\x00' where id = $1", connection_id)
+
+    async def read_until_paid(merchant, payout):
+        async with asyncio.timeout(5):
+            while (await merchant.payout(payout["id"]))["phase"] != "paid":
+                gateway.connections._by_id.clear()
+                await gateway.pool.execute("update attempt set check_at = now() where exposure = 'open'")
+                await gateway.reconciler.round()
+
+    for merchant, payout in zip(others, made[1:], strict=True):
+        await read_until_paid(merchant, payout)
+    assert (await broken.payout(made[0]["id"]))["phase"] == "processing"
+    await gateway.pool.execute("update connection set secrets_sealed = $2 where id = $1", connection_id, secrets)
+    await read_until_paid(broken, made[0])
+    assert len(await world.sent("xendit")) == len(merchants)
