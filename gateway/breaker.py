@@ -49,6 +49,10 @@ class Breaker:
         """A send has started; while half open it is the one that tries."""
         self.is_trying = self.state(now_s) is Circuit.HALF_OPEN
 
+    def gave_up(self) -> None:
+        """The send ended without saying anything about the provider: another one may try."""
+        self.is_trying = False
+
     def answered(self) -> None:
         """The provider gave a clear answer, whichever: it works."""
         self.troubles = self.opened = 0

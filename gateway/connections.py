@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import orjson
+import structlog
 
 from gateway.gather import Gather
 from gateway.recall import Recall
 from gateway.route_order import NO_HEALTH
 from gateway.routing import Candidate, Router
-from gateway.sealing import Seal, connection_place
+from gateway.sealing import MasterKeyError, Seal, connection_place
 from gateway.store import accounts
 from gateway.store.database import Pool
 from gateway.store.routes import get_policy, health_of
@@ -24,6 +25,7 @@ from providers.transport import Transport
 from schemas.contract import Contract
 from schemas.policy import DEFAULT_POLICY, RoutingPolicy
 
+_log = structlog.get_logger(__name__)
 _REMEMBER_S = 1.0
 _HEALTH_FRESH_S = 60.0  # what nobody has confirmed for so long puts no connection last any more
 _FUNDS_FRESH_S = 3600.0  # an older balance says nothing about now
@@ -58,8 +60,19 @@ class Connections:
         self._policies = Recall(self._read_policy, for_s=_REMEMBER_S)
 
     async def get(self, connection_id: str) -> Connection | None:
-        """One connection by id, or None."""
+        """One connection by id, or None. Raises `MasterKeyError` when its secrets cannot be opened."""
         return await self._by_id.get(connection_id)
+
+    async def usable(self, connection_id: str) -> Connection | None:
+        """The same for loops that work on many: None, and a line in the log, also when its secrets cannot be opened.
+
+        One that is broken must not keep the others of a round waiting.
+        """
+        try:
+            return await self._by_id.get(connection_id)
+        except MasterKeyError:
+            _log.exception("connection.sealed", connection=connection_id)
+            return None
 
     async def candidates(self, account_id: str) -> Sequence[Candidate]:
         """An account's connections as routing sees them."""

@@ -24,7 +24,7 @@ from gateway.learned import Learned
 from gateway.loops import Loop
 from gateway.points import point
 from gateway.recording import Said
-from gateway.sealing import MasterKeyError, Seal, card_place
+from gateway.sealing import Seal, card_place
 from gateway.store import accounts
 from gateway.store.attempts import Lane, NewAttempt, Queued, lock_queued, record_attempts
 from gateway.store.database import Pool
@@ -207,7 +207,7 @@ class Dispatcher(Loop):
     async def _send(self, submission: Submission) -> None:
         reports: Sequence[Report] = ()
         try:
-            connection = await self._open(submission)
+            connection = await self._opened(submission)
             try:
                 reports = await self._reports(connection, submission)
             finally:
@@ -225,16 +225,17 @@ class Dispatcher(Loop):
             # The attempts stay `sending` until their lease runs out, then the reconciler asks the provider.
             _log.exception("dispatcher.send_failed", submission=submission.id, provider=submission.provider)
 
-    async def _open(self, submission: Submission) -> Connection | None:
+    async def _opened(self, submission: Submission) -> Connection | None:
         try:
-            return await self._connections.get(submission.connection_id)
-        except MasterKeyError:
-            _log.exception("dispatcher.connection_sealed", submission=submission.id, connection=submission.connection_id)
+            return await self._connections.usable(submission.connection_id)
+        except Exception:
+            # Nothing has left, and that is what is told: an attempt that is left `sending` ends on a desk where nobody is asked.
+            _log.exception("dispatcher.connection_unread", submission=submission.id, connection=submission.connection_id)
             return None
 
     async def _reports(self, connection: Connection | None, submission: Submission) -> list[Report]:
         if connection is None:
-            return [NotSent("the connection is gone, or its secrets cannot be opened")] * len(submission.attempts)
+            return [NotSent("the connection is gone, or could not be read, or its secrets cannot be opened")] * len(submission.attempts)
         orders = [order_of(a.payout, a.id, a.key, self._seal) for a in submission.attempts]
         sendable = [order for order in orders if isinstance(order, Order)]
         if time.monotonic() > submission.send_before:

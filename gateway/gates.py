@@ -54,12 +54,14 @@ class Gates:
         gate.breaker.started(now_s)
 
     def ended(self, connection_id: str, reports: Sequence[Report]) -> None:
-        """A send is over. One clear answer among its reports is enough to know that the provider works."""
+        """A send is over. One clear answer among its reports is enough to know that the provider works; none says nothing."""
         gate = self._gates.get(connection_id)
         if gate is None:
             return
         now_s = self._clock()
-        if reports and all(isinstance(report, (NotSent, Unclear)) for report in reports):
+        if not reports:
+            gate.breaker.gave_up()
+        elif all(isinstance(report, (NotSent, Unclear)) for report in reports):
             gate.breaker.troubled(now_s)
         else:
             gate.breaker.answered()

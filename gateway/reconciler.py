@@ -19,7 +19,7 @@ from gateway.ids import new_id
 from gateway.loops import Loop
 from gateway.points import point
 from gateway.reading_rules import may_cancel, may_resend
-from gateway.sealing import MasterKeyError, Seal
+from gateway.sealing import Seal
 from gateway.store.attempts import claim_due, destinations_of, mark_resent
 from gateway.store.database import Pool
 from gateway.store.rows import AttemptRow
@@ -65,14 +65,9 @@ class Reconciler(Loop):
         await apply_all(self._apply, orphans, [unknown] * len(orphans), SOURCE)
 
         rest = [a for a in attempts if a.state is not AttemptState.SENDING]
-        try:
-            connection = await self._connections.get(connection_id)
-        except MasterKeyError:
-            # The others of this round must not wait for it. These are due again when their lease is over.
-            _log.exception("reconciler.connection_sealed", connection=connection_id)
-            return
+        connection = await self._connections.usable(connection_id)
         if not rest or connection is None:
-            return
+            return  # they are due again when their lease is over
         await self._cancel(connection, [a for a in rest if a.cancel_asked and a.state is AttemptState.PENDING])
         reports = await read_back(connection, rest)
         await apply_all(self._apply, rest, reports, SOURCE)
