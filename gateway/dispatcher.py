@@ -229,13 +229,14 @@ class Dispatcher(Loop):
         try:
             return await self._connections.usable(submission.connection_id)
         except Exception:
-            # Nothing has left, and that is what is told: an attempt that is left `sending` ends on a desk where nobody is asked.
+            # Nothing has left, and that is what is told: what is left `sending` may end on a person's desk.
             _log.exception("dispatcher.connection_unread", submission=submission.id, connection=submission.connection_id)
             return None
 
     async def _reports(self, connection: Connection | None, submission: Submission) -> list[Report]:
         if connection is None:
-            return [NotSent("the connection is gone, or could not be read, or its secrets cannot be opened")] * len(submission.attempts)
+            not_sent = NotSent("the connection is gone, or could not be read, or its secrets cannot be opened")
+            return [not_sent] * len(submission.attempts)
         orders = [order_of(a.payout, a.id, a.key, self._seal) for a in submission.attempts]
         sendable = [order for order in orders if isinstance(order, Order)]
         if time.monotonic() > submission.send_before:
