@@ -5,9 +5,10 @@ that another process might take over while the provider is still answering.
 """
 
 import asyncio
+import contextlib
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -17,7 +18,7 @@ from gateway.apply import Apply
 from gateway.calls import submit_all
 from gateway.check_rules import CheckOutcome
 from gateway.connections import Connection, Connections
-from gateway.gates import Gates
+from gateway.gates import AT_ONCE, Gates
 from gateway.high_water import HighWater, Position
 from gateway.ids import attempt_id, attempt_key, new_id
 from gateway.learned import Learned
@@ -26,7 +27,7 @@ from gateway.points import point
 from gateway.recording import Said
 from gateway.sealing import Seal, card_place
 from gateway.store import accounts
-from gateway.store.attempts import Lane, NewAttempt, Queued, lock_queued, record_attempts
+from gateway.store.attempts import Lane, NewAttempt, Queued, lock_queued, record_attempts, set_aside
 from gateway.store.database import Pool
 from schemas import ids
 from schemas.contract import Contract
@@ -40,6 +41,7 @@ _log = structlog.get_logger(__name__)
 _LEASE_MARGIN_S = 60.0
 _PAUSE_S = 60.0
 _MAX_SENDS = 200  # side by side; a provider may take a second to answer
+_MAX_OF_PROVIDER = 120  # of these, so that one that is slow leaves places to the others
 _MAX_BATCH_ROWS = 2000
 SOURCE = "dispatcher"
 # What the timeline says of a bank account that was checked before.
@@ -96,6 +98,15 @@ def order_of(payout: Queued, attempt_id: str, key: str, seal: Seal) -> Order | R
     )
 
 
+class _ClaimRefusedError(Exception):
+    """The database refuses one of the attempts, and nothing of the claim was written."""
+
+    def __init__(self, queued: Sequence[Queued], constraint: str | None) -> None:
+        super().__init__(constraint)
+        self.queued = queued
+        self.constraint = constraint
+
+
 class Dispatcher(Loop):
     """Claims and sends, as many submissions side by side as this process may have in flight."""
 
@@ -127,20 +138,33 @@ class Dispatcher(Loop):
         """Claim what may go out and start sending it; whether there may be more."""
         if self._high_water:
             self._high_water.make_ready()
-        free = _MAX_SENDS - len(self._sending)
-        if free <= 0:
+        if self._free_places() <= 0:
             await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
             return True
         contracts = self._connections.contracts()
-        singles = [_lane(c, free) for c in contracts if c.batch_size == 1]
-        batches = [_lane(c, c.batch_size) for c in contracts if c.batch_size > 1]
-        submissions = await self.claim(singles, limit=free) if singles else []
-        submissions += await self.claim(batches, limit=_MAX_BATCH_ROWS) if batches else []
-        await self._open_gates(submissions)
-        for submission in submissions:
-            task = asyncio.create_task(self._send(submission))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+        # One claim is started before the next is made: what is claimed must go out, whatever the next one meets.
+        singles = await self._claim_and_start([c for c in contracts if c.batch_size == 1], limit=self._free_places())
+        batches = await self._claim_and_start([c for c in contracts if c.batch_size > 1], limit=_MAX_BATCH_ROWS)
+        return singles or batches
+
+    def _free_places(self) -> int:
+        return _MAX_SENDS - len(self._sending)
+
+    async def _claim_and_start(self, contracts: Sequence[Contract], *, limit: int) -> bool:
+        free = self._free_places()
+        if not contracts or free <= 0:
+            return False
+        under_way = self.gates.under_way()
+        submissions = await self.claim(
+            [
+                _lane(c, min(free, AT_ONCE), max(0, _MAX_OF_PROVIDER - under_way[c.provider]))
+                if c.batch_size == 1
+                else _lane(c, c.batch_size)
+                for c in contracts
+            ],
+            limit=limit,
+        )
+        await self._start(submissions)
         return bool(submissions)
 
     async def close(self) -> None:
@@ -149,16 +173,29 @@ class Dispatcher(Loop):
         if self._sending:
             await asyncio.wait(self._sending)
 
-    async def claim(self, lanes: Sequence[Lane], *, limit: int, payout_id: str | None = None) -> list[Submission]:
+    async def claim(self, lanes: Sequence[Lane], *, limit: int) -> list[Submission]:
         """Store attempts for queued payouts, in one transaction; what is returned is committed and ours to send."""
+        with contextlib.suppress(_ClaimRefusedError):
+            return await self._claim(lanes, limit=limit)
+        # Another process may have filled the same slot: it has committed by now, and the slot is seen to be taken.
+        try:
+            return await self._claim(lanes, limit=limit)
+        except _ClaimRefusedError as refused:
+            return await self._claim_apart(lanes, refused.queued)
+
+    async def _claim(
+        self, lanes: Sequence[Lane], *, limit: int, payout_id: str | None = None, is_sent: bool = True
+    ) -> list[Submission]:
         claimed_at = time.monotonic()
         mark = self._high_water
         position: Position | None = None
+        queued: Sequence[Queued] = ()
         async with self._pool.acquire() as connection:
             try:
                 async with connection.transaction():
-                    queued = await lock_queued(connection, lanes, self.gates.free(), limit=limit, payout_id=payout_id)
-                    submissions = self._prepare(queued, claimed_at)
+                    gates = self.gates.free()
+                    queued = await lock_queued(connection, lanes, gates, limit=limit, payout_id=payout_id)
+                    submissions = self._prepare(queued, claimed_at, dict(zip(*gates, strict=True)))
                     attempts = [attempt for submission in submissions for attempt in submission.attempts]
                     if attempts:
                         point("claim_locked")
@@ -166,33 +203,62 @@ class Dispatcher(Loop):
                         position = await record_attempts(connection, attempts, believed)
                         point("claim_written")
                         HighWater.check(position, believed)
-            except asyncpg.UniqueViolationError:
-                # Another process filled the same slot, or an exposure is still open: the database has the last word.
-                return []
+            except asyncpg.UniqueViolationError as error:
+                raise _ClaimRefusedError(queued, error.constraint_name) from error
         if attempts:
             point("claim_committed")
-            if mark and position and payout_id is None:
+            if mark and position and is_sent:
                 highest = max(attempt.payout.attempts + 1 for attempt in attempts)
                 mark.sent(position, attempts[-1].id, attempts[-1].key, highest)
         return submissions
 
+    async def _claim_apart(self, lanes: Sequence[Lane], queued: Sequence[Queued]) -> list[Submission]:
+        """One by one what could not be claimed together: the one that the database refuses must not stop all others."""
+        submissions: list[Submission] = []
+        try:
+            for payout in queued:
+                try:
+                    submissions += await self._claim(lanes, limit=1, payout_id=payout.id)
+                except _ClaimRefusedError as refused:
+                    _log.error("dispatcher.claim_refused", payout=payout.id, constraint=refused.constraint)
+                    self.on_round(self.name, "error")
+                    await set_aside(self._pool, payout, for_s=_PAUSE_S)
+        except Exception:
+            if not submissions:
+                raise
+            _log.exception("dispatcher.claim_ended_early")  # what is claimed already has to go out
+        return submissions
+
     async def claim_one(self, payout_id: str, provider: str) -> None:
         """Store the attempt of one manual payout that a person is marking before its turn came. Sends nothing."""
-        await self.claim([_lane(self._connections.contract(provider), 1)], limit=1, payout_id=payout_id)
+        lane = _lane(self._connections.contract(provider), 1)
+        with contextlib.suppress(_ClaimRefusedError):  # somebody was faster
+            await self._claim([lane], limit=1, payout_id=payout_id, is_sent=False)
 
-    def _prepare(self, queued: Sequence[Queued], claimed_at: float) -> list[Submission]:
+    def _prepare(self, queued: Sequence[Queued], claimed_at: float, gates: Mapping[str, int] | None = None) -> list[Submission]:
+        """The sends that locked payouts make. What is more than a connection may start now stays in the queue."""
         together: dict[str, list[Queued]] = defaultdict(list)
         for payout in queued:
             together[payout.id if payout.send_alone else payout.connection_id].append(payout)
+        started: Counter[str] = Counter()
         submissions: list[Submission] = []
         for payouts in together.values():
             contract = self._connections.contract(payouts[0].provider)
-            send_before = claimed_at + send_before_s()
-            submissions += [
-                _submission(payouts[start : start + contract.batch_size], contract, send_before)
-                for start in range(0, len(payouts), contract.batch_size)
-            ]
+            connection_id = payouts[0].connection_id
+            may_start = (gates or {}).get(connection_id, _sends_at_first(contract))
+            for start in range(0, len(payouts), contract.batch_size):
+                if started[connection_id] < may_start:
+                    started[connection_id] += 1
+                    chunk = payouts[start : start + contract.batch_size]
+                    submissions.append(_submission(chunk, contract, claimed_at + send_before_s()))
         return submissions
+
+    async def _start(self, submissions: Sequence[Submission]) -> None:
+        await self._open_gates(submissions)
+        for submission in submissions:
+            task = asyncio.create_task(self._send(submission))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
 
     async def _open_gates(self, submissions: Sequence[Submission]) -> None:
         # Read together: one after the other, every payout would wait for the connections of those before it, and all of them
@@ -211,8 +277,9 @@ class Dispatcher(Loop):
             try:
                 reports = await self._reports(connection, submission)
             finally:
-                self.gates.ended(submission.connection_id, reports)
-                self._learned.sent(submission.attempts[0].payout.account_id, submission.connection_id, reports)
+                met = reports if connection else ()  # what says something about the provider
+                self.gates.ended(submission.connection_id, met)
+                self._learned.sent(submission.attempts[0].payout.account_id, submission.connection_id, met)
             await asyncio.gather(
                 *(
                     self._apply(Said(account_id=a.payout.account_id, attempt_id=a.id, report=report, source=SOURCE))
@@ -294,13 +361,18 @@ def lease_s(contract: Contract) -> float:
     return contract.submit_timeout_s + _LEASE_MARGIN_S
 
 
-def _lane(contract: Contract, at_most: int) -> Lane:
-    paced = None if contract.rate_per_s is None else max(1, int(contract.rate_per_s)) * contract.batch_size
+def _sends_at_first(contract: Contract) -> int:
+    """How many sends a connection may start whose gate this process does not know yet."""
+    return AT_ONCE if contract.rate_per_s is None else min(AT_ONCE, max(1, int(contract.rate_per_s)))
+
+
+def _lane(contract: Contract, at_most: int, room: int | None = None) -> Lane:
     return Lane(
         provider=contract.provider,
         at_most=at_most,
         per_send=contract.batch_size,
-        at_first=at_most if paced is None else min(at_most, paced),
+        at_first=min(at_most, _sends_at_first(contract) * contract.batch_size),
         linger_s=contract.batch_linger_s,
         slots=contract.max_scheduled,
+        room=room,
     )

@@ -1,10 +1,11 @@
-"""Gates: how many sends each connection may start now, by its pace and by whether its provider answers at all.
+"""Gates: how many sends each connection may start now, by its pace, by those under way, and by whether its provider answers.
 
 Holds back only what was never sent, so that a payout waits in the queue instead of using up attempts. Each process keeps
 its own gates and learns by itself; nothing about the money depends on them.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from gateway.breaker import Breaker, Circuit
 from gateway.pacing import Bucket
 from schemas.report import NotSent, RefusalCause, Refused, Report, Unclear
 
-UNPACED = 1_000_000  # more sends than any process starts at once
+AT_ONCE = 50  # sends under way through one connection: a slow one must not take the places of all others
 
 
 @dataclass(slots=True)
@@ -20,10 +21,12 @@ class _Gate:
     provider: str
     bucket: Bucket | None
     breaker: Breaker = field(default_factory=Breaker)
+    under_way: int = 0
 
     def free(self, now_s: float) -> int:
         """How many sends may start now."""
-        paced = self.bucket.available(now_s) if self.bucket else UNPACED
+        places = max(0, AT_ONCE - self.under_way)
+        paced = min(places, self.bucket.available(now_s)) if self.bucket else places
         return self.breaker.allowed(paced, now_s)
 
 
@@ -51,6 +54,7 @@ class Gates:
             gate.bucket = Bucket.full(rate_per_s, now_s)
         if gate.bucket:
             gate.bucket.take(1, now_s)
+        gate.under_way += 1
         gate.breaker.started(now_s)
 
     def ended(self, connection_id: str, reports: Sequence[Report]) -> None:
@@ -58,6 +62,7 @@ class Gates:
         gate = self._gates.get(connection_id)
         if gate is None:
             return
+        gate.under_way = max(0, gate.under_way - 1)
         now_s = self._clock()
         if not reports:
             gate.breaker.gave_up()
@@ -68,6 +73,13 @@ class Gates:
         for report in reports:
             if isinstance(report, Refused) and report.cause is RefusalCause.PACING and gate.bucket:
                 gate.bucket.pause(report.retry_after_s, now_s)
+
+    def under_way(self) -> Counter[str]:
+        """How many sends are under way, by provider."""
+        counted: Counter[str] = Counter()
+        for gate in self._gates.values():
+            counted[gate.provider] += gate.under_way
+        return counted
 
     def open_now(self) -> set[str]:
         """The connections through which nothing may go now. Not those where one send is to try: it needs a payout."""

@@ -39,6 +39,7 @@ class Lane:
     at_first: int  # payouts for a connection whose gate this process does not know yet
     linger_s: float  # what else is due within this time goes along
     slots: int | None  # accepted, not yet executed payouts that a connection may have
+    room: int | None = None  # payouts of this provider in one claim, over all its connections; None: no limit
 
 
 @dataclass(slots=True, kw_only=True)  # not frozen, like the rows: gateway/store/rows.py
@@ -69,19 +70,26 @@ class Queued:
 
 # The connection whose payout has waited longest comes first: `limit` must not starve those that happen to stand last.
 _QUEUED = """
-    with ready as materialized (
-        select c.id, c.settings, lane.at_most, lane.linger_s, lane.slots, lane.per_send, lane.at_first, gate.sends
+    with waiting as (
+        select c.id, c.settings, c.provider, lane.linger_s, lane.slots, lane.room, oldest.due_at,
+               least(case when lane.slots is null then lane.at_most else 1 end,
+                     coalesce(gate.sends::bigint * lane.per_send, lane.at_first)) as at_most
           from connection c
-          join unnest($1::text[], $2::int[], $3::float8[], $4::int[], $7::int[], $8::int[])
-               lane(provider, at_most, linger_s, slots, per_send, at_first) on lane.provider = c.provider
-          left join unnest($9::text[], $10::int[]) gate(connection_id, sends) on gate.connection_id = c.id
+          join unnest($1::text[], $2::int[], $3::float8[], $4::int[], $7::int[], $8::int[], $9::int[])
+               lane(provider, at_most, linger_s, slots, per_send, at_first, room) on lane.provider = c.provider
+          left join unnest($10::text[], $11::int[]) gate(connection_id, sends) on gate.connection_id = c.id
          cross join lateral (
                select p.due_at from payout p where p.connection_id = c.id and p.phase = 'queued' and p.due_at <= now()
                 order by p.due_at limit 1
          ) oldest
          where (c.paused_until is null or c.paused_until <= now()) and coalesce(gate.sends, 1) > 0
            and not exists (select from recovery_hold h where h.released_second_at is null)
-         order by oldest.due_at
+    ), ready as materialized (
+        -- What those before it may take of its provider's room is not there for it.
+        select w.*, least(w.at_most, w.room - sum(w.at_most) over (partition by w.provider order by w.due_at, w.id) + w.at_most)
+                    as takes
+          from waiting w
+         order by w.due_at
     )
     select q.*, coalesce((select max(a.number) from attempt a where a.account_id = q.account_id and a.payout_id = q.id), 0)
                as attempts,
@@ -106,9 +114,7 @@ _QUEUED = """
               and not exists (select from recovery_lookup l where l.account_id = p.account_id and l.payout_id = p.id
                                  and l.state = 'waiting')
             order by p.due_at, p.id
-            limit least(
-                  case when c.slots is null then c.at_most when free.slot is null then 0 else 1 end,
-                  coalesce(c.sends::bigint * c.per_send, c.at_first))
+            limit case when c.slots is not null and free.slot is null then 0 else greatest(c.takes, 0) end
               for update of p skip locked
       ) q
       left join card on card.account_id = q.account_id and card.id = q.card_id and card.state = 'active'
@@ -138,9 +144,21 @@ async def lock_queued(
         payout_id,
         [lane.per_send for lane in lanes],
         [lane.at_first for lane in lanes],
+        [lane.room for lane in lanes],
         *gates,
     )
     return [Queued(**record) for record in records]
+
+
+async def set_aside(pool: Pool, payout: Queued, *, for_s: float) -> None:
+    """Leave a queued payout alone for a while: the database refuses its attempt, and it must not stop the others."""
+    await pool.execute(
+        """update payout set due_at = now() + make_interval(secs => $3)
+            where account_id = $1 and id = $2 and phase = 'queued'""",
+        payout.account_id,
+        payout.id,
+        for_s,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
