@@ -13,6 +13,7 @@ from gateway.cli_accounts import with_database
 from gateway.cli_settings import load_settings
 from gateway.connections import Connections
 from gateway.learned import Learned
+from gateway.master_key_proof import prove_master_key
 from gateway.metrics import Metrics
 from gateway.onward import OnwardRoutes
 from gateway.recovery import Recovery
@@ -73,6 +74,8 @@ def hold_release(
     seal = Seal(master_key(settings))
 
     async def work(pool: Pool) -> None:
+        # Under another key no connection can be opened, and all that could be looked up would go to the desk.
+        await prove_master_key(pool, seal)
         async with Transport() as transport:
             connections = Connections(pool, seal, PROVIDERS, transport)
             onward = OnwardRoutes(pool, connections)

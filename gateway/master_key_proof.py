@@ -22,7 +22,8 @@ async def prove_master_key(pool: Pool, seal: Seal) -> None:
 
 
 async def _open_what_is_sealed(pool: Pool, seal: Seal) -> None:
-    older = await accounts.any_sealed_connection(pool)  # of a database that had secrets before it had a proof
+    # A connection says less than the proof: it may be the one that nobody can open. Older databases have nothing else.
+    older = None if await accounts.has_master_key_proof(pool) else await accounts.any_sealed_connection(pool)
     if older:
         seal.open(older.secrets_sealed, connection_place(older.account_id, older.id))
     seal.open(await accounts.keep_master_key_proof(pool, seal.seal(b"", _PLACE)), _PLACE)

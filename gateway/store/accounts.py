@@ -157,6 +157,11 @@ async def any_sealed_connection(pool: Pool) -> ConnectionRow | None:
     return ConnectionRow(**record) if record else None
 
 
+async def has_master_key_proof(pool: Pool) -> bool:
+    """Whether something was sealed once to tell this database's key by."""
+    return bool(await pool.fetchval("select exists (select from master_key_proof)"))
+
+
 async def keep_master_key_proof(pool: Pool, sealed: bytes) -> bytes:
     """What is sealed under the key that this database goes with: `sealed`, unless there was something before."""
     await pool.execute("insert into master_key_proof (sealed) values ($1) on conflict do nothing", sealed)

@@ -91,6 +91,14 @@ async def test_two_processes_one_killed(world):
         await second.stop()
 
 
+async def test_a_connection_that_cannot_be_opened_stops_no_process_from_starting(world):
+    """Only one of them is there: the master key is proven by what was sealed to prove it."""
+    await world.start_gateway()
+    merchant = await world.merchant(providers=("pivot",))
+    await merchant.lose_secrets("pivot")
+    await world.start_gateway()
+
+
 async def test_two_processes_share_the_queue(world):
     """Both processes send, and no payout is sent by both: the sandbox counts."""
     await world.start_gateway()

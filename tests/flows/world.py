@@ -111,6 +111,12 @@ class Merchant:
         await home.apply.to_person(attempt, "nobody knows what became of it")
         return await self.payout(made["id"], gateway)
 
+    async def lose_secrets(self, provider):
+        """Nobody can open what is sealed in this connection any more."""
+        home = self.world.gateways[0]
+        await home.pool.execute("update connection set secrets_sealed = '\\x00' where id = $1", self.connections[provider])
+        home.connections._by_id.clear()
+
     async def save_card(self, number=TEST_CARD):
         """The id of an active card."""
         text = base64.b64encode(number.encode()).decode()
