@@ -7,6 +7,7 @@ import asyncio
 
 from gateway.hold_watch import LAST_NUMBER
 from gateway.ids import new_id
+from gateway.loops import SomeFailedError
 from gateway.recovery import Recovery
 from gateway.resolving import is_same_person
 from gateway.store import holds
@@ -51,6 +52,12 @@ async def release(pool: Pool, recovery: Recovery, *, person: str, accept_unknown
         hold = await _send_to_desk(pool, recovery, hold, person)
     if hold.listed_at is None:
         raise HoldError("Nothing was looked up yet: a gateway with the role loops has to run for that. Nothing was changed.")
+    if hold.to_look_up and accept_unknown:
+        raise HoldError(
+            f"{hold.to_look_up} payouts are still not looked up, and could be paid twice: payout-gateway hold status says why. "
+            "The hold stays open and nothing is sent. That you accept what is unknown is kept: a running gateway goes on with "
+            "them. Put right what is said there, then repeat this."
+        )
     if hold.to_look_up:
         raise HoldError(
             f"{hold.to_look_up} payouts are not looked up yet, and could be paid twice: see payout-gateway hold status. "
@@ -66,7 +73,10 @@ async def _send_to_desk(pool: Pool, recovery: Recovery, hold: HoldRow, person: s
     """Ask once more, and put what is still unknown on the desk."""
     await holds.accept_unknown(pool, hold.id, person)
     for _ in range(_ROUNDS):
-        more = await recovery.round()
+        try:
+            more = await recovery.round()
+        except SomeFailedError:
+            more = True  # those wait for their lease; the others must not wait for them
         hold = await _last(pool)
         if hold.listed_at is not None and not hold.to_look_up:
             break

@@ -5,7 +5,7 @@ A failing round is logged and tried again after a pause; it never ends the loop,
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import structlog
 
@@ -61,3 +61,29 @@ class Loop:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), self._poll_s)
             await asyncio.sleep(_PAUSE_BETWEEN_ROUNDS_S)
+
+
+class SomeFailedError(RuntimeError):
+    """Some of a round's work failed. Each error was logged where it was met, and the rest was done."""
+
+
+class Failures:
+    """What failed in a round that is about many: no error keeps the others waiting, and none lets the round count as good."""
+
+    def __init__(self, loop: str) -> None:
+        self._loop = loop
+        self._many = 0
+
+    @contextlib.contextmanager
+    def caught(self, **ids: str) -> Iterator[None]:
+        """Log what is raised inside, with the ids of what it was about, and go on after it."""
+        try:
+            yield
+        except Exception:
+            self._many += 1
+            _log.exception("loop.one_failed", loop=self._loop, **ids)
+
+    def end(self) -> None:
+        """All else is done: raise `SomeFailedError` if anything was caught."""
+        if self._many:
+            raise SomeFailedError(f"{self._many} of the round failed, each with its own line in the log; the rest was done")

@@ -6,8 +6,9 @@ the desk. It never sends anything, and never takes silence for "not sent".
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import structlog
 
@@ -17,7 +18,7 @@ from gateway.connections import Connections
 from gateway.dispatcher import lease_s
 from gateway.ids import attempt_id, attempt_key, new_id
 from gateway.lookup_rules import Asked, Place, Ruled, Ruling, is_settled, rule
-from gateway.loops import Loop
+from gateway.loops import Failures, Loop
 from gateway.recording import Said
 from gateway.routing import Candidate, route
 from gateway.store.database import Pool
@@ -42,6 +43,8 @@ from schemas.policy import Failover
 from schemas.report import Unclear
 
 _log = structlog.get_logger(__name__)
+
+Made = TypeVar("Made")
 
 SOURCE = "recovery"
 _EVERY_S = 1.0
@@ -78,7 +81,7 @@ class Recovery(Loop):
         self._apply = apply
 
     async def round(self) -> bool:
-        """Look up what is due; whether there may be more."""
+        """Look up what is due; whether there may be more. Raises `SomeFailedError` once all that can be done is done."""
         listed = await list_payouts(self._pool)
         if listed:
             _log.warning("recovery.listed", payouts=listed)
@@ -87,13 +90,29 @@ class Recovery(Loop):
         if not due:
             return False
         payouts = await routable_payouts(self._pool, [(one.account_id, one.payout_id) for one in due])
-        questions = [await self._question(one, payouts[one.payout_id]) for one in due]
-        answers = await self._ask(questions)
+        failures = Failures(self.name)
+        tried = [await self._or_later(one, self._question(one, payouts), failures) for one in due]
+        questions = [question for question in tried if question]
+        answers = await self._ask(questions, failures)
         for question in questions:
-            await self._carry_out(question, answers[question.due.payout_id])
+            await self._or_later(question.due, self._carry_out(question, answers[question.due.payout_id]), failures)
+        failures.end()
         return len(due) == _AT_ONCE
 
-    async def _question(self, due: DueLookup, payout: RoutablePayout) -> _Question:
+    async def _or_later(self, due: DueLookup, work: Awaitable[Made], failures: Failures) -> Made | None:
+        """The hold waits for every payout, so the others go on; this one is tried again, and `hold status` tells of it."""
+        made = None
+        with failures.caught(payout=due.payout_id):
+            try:
+                made = await work
+            except Exception as error:
+                reason = f"our own work on it failed with {type(error).__name__}, and is tried again: the log says where"
+                await ask_again(self._pool, [(due, _LEASE_S, reason)])
+                raise
+        return made
+
+    async def _question(self, due: DueLookup, payouts: Mapping[str, RoutablePayout]) -> _Question:
+        payout = payouts[due.payout_id]
         candidates = await self._connections.candidates(payout.account_id)
         policy = await self._connections.policy(payout.account_id)
         # Wider than routing: policy, priorities and currencies may have been others when it was sent.
@@ -110,7 +129,7 @@ class Recovery(Loop):
         ]
         return _Question(due, payout, tuple(places.values()), tuple(blind))
 
-    async def _ask(self, questions: Sequence[_Question]) -> Mapping[str, list[Asked]]:
+    async def _ask(self, questions: Sequence[_Question], failures: Failures) -> Mapping[str, list[Asked]]:
         """All that may have been sent, asked for connection by connection; answers by payout."""
         wanted: dict[str, list[tuple[_Question, Place, int]]] = defaultdict(list)
         for question in questions:
@@ -119,18 +138,22 @@ class Recovery(Loop):
                 if not place.contract.operator_marks:
                     wanted[place.connection_id] += [(question, place, n) for n in range(question.due.number + 1, last + 1)]
         answers: dict[str, list[Asked]] = {question.due.payout_id: [] for question in questions}
-        for asked in await asyncio.gather(*(self._ask_one(connection_id, many) for connection_id, many in wanted.items())):
+        for asked in await asyncio.gather(*(self._ask_one(one, many, failures) for one, many in wanted.items())):
             for payout_id, answer in asked:
                 answers[payout_id].append(answer)
         return answers
 
-    async def _ask_one(self, connection_id: str, wanted: Sequence[tuple[_Question, Place, int]]) -> list[tuple[str, Asked]]:
-        connection = await self._connections.get(connection_id)
+    async def _ask_one(
+        self, connection_id: str, wanted: Sequence[tuple[_Question, Place, int]], failures: Failures
+    ) -> list[tuple[str, Asked]]:
+        connection = None
+        with failures.caught(connection=connection_id):
+            connection = await self._connections.usable(connection_id)
         lookups = [_lookup(question, place, number) for question, place, number in wanted]
         answers: list[tuple[str, Asked]] = []
         for start in range(0, len(lookups), _TOGETHER):
             chunk = lookups[start : start + _TOGETHER]
-            gone = [Unclear("the connection is gone")] * len(chunk)
+            gone = [Unclear("the connection is gone, or could not be read, or its secrets cannot be opened")] * len(chunk)
             reports = await look_up(connection, chunk) if connection else gone
             for (question, place, number), lookup, report in zip(wanted[start:], chunk, reports, strict=False):
                 asked = Asked(place, number, lookup.attempt_id, lookup.key, report)

@@ -28,11 +28,13 @@ from gateway.high_water import HighWater, Mark, MarkError, OlderDatabaseError, P
 from gateway.hold_watch import HoldWatch
 from gateway.ids import attempt_id, attempt_key
 from gateway.lookup_rules import Asked, Place, Ruling, is_settled, rule
+from gateway.loops import SomeFailedError
 from gateway.reading_rules import absence_believed, may_resend
 from gateway.recording import Said
 from gateway.store.attempts import record_attempts
 from gateway.store.database import migrate, open_pool
 from gateway.store.holds import last_hold, open_hold, read_position
+from gateway.store.lookups import waiting_reasons
 from schemas.destination import BankAccount
 from schemas.failure import FailureCode
 from schemas.order import Order, OwnBalance
@@ -532,6 +534,84 @@ async def test_what_gets_no_clear_answer_waits_until_somebody_accepts_that(world
         await asyncio.sleep(1.0)
         assert (await merchant.payout(made["id"]))["phase"] == "needs_review"
         assert await world.sent("pivot") == []
+        await check_invariants(gateway.pool)
+
+
+LOSE_SECRETS = "update connection set secrets_sealed = '\\x00' where id = $1"
+LOSE_SETTINGS = "update connection set settings = '{}' where id = $1"
+
+
+@pytest.mark.parametrize(("spoil", "rounds_fail"), [(LOSE_SECRETS, False), (LOSE_SETTINGS, True)], ids=["secrets", "settings"])
+async def test_one_connection_that_cannot_be_used_keeps_nobody_on_hold(world, spoil, rounds_fail):
+    """The other merchants' payouts are looked up; its own wait until somebody accepts that nobody can tell."""
+    async with running(world, roles="api") as gateway:
+        merchants = [await world.merchant(providers=("xendit",)) for _ in range(2)]
+        made = [await merchant.pay(provider="xendit", **BANK) for merchant in merchants for _ in range(2)]
+        await gateway.pool.execute(spoil, merchants[0].connections["xendit"])
+        await declare(gateway.pool)
+    async with running(world) as gateway:
+        states = "select array_agg(state order by payout_id) from recovery_lookup where account_id = $1"
+        await until(lambda: _are(gateway, states, merchants[1], ["cleared"] * 2))
+        tried = "select bool_and(tries > 2 and state = 'waiting') from recovery_lookup where account_id = $1"
+        await until(lambda: gateway.pool.fetchval(tried, merchants[0].account_id))
+        [(many, waits_for)] = await waiting_reasons(gateway.pool, (await last_hold(gateway.pool)).id, limit=2)
+        assert (many, "its secrets cannot be opened" in waits_for) == (2, True)
+        failed = gateway.metrics.registry.get_sample_value("gateway_rounds_total", {"loop": "recovery", "outcome": "error"})
+        assert bool(failed) == rounds_fail
+        with pytest.raises(holds.HoldError, match="2 payouts are not looked up yet"):
+            await release(gateway, "Ana")
+        await release(gateway, "Ana", accept_unknown=True)
+        await release(gateway, "Budi")
+        for payout in made[:2]:
+            assert (await merchants[0].payout(payout["id"]))["phase"] == "needs_review"
+        for payout in made[2:]:
+            await merchants[1].until(payout["id"], "paid")
+        assert len(await world.sent("xendit")) == 2
+        await check_invariants(gateway.pool)
+
+
+async def _are(gateway, query, merchant, expected):
+    return await gateway.pool.fetchval(query, merchant.account_id) == expected
+
+
+@pytest.mark.parametrize(
+    ("spoil", "mend"),
+    [
+        ("update account set routing = '{\"rules\": 1}' where id = '{0}'", "update account set routing = null"),
+        (
+            "alter table recovery_lookup add constraint spoilt check (account_id <> '{0}' or state = 'waiting')",
+            "alter table recovery_lookup drop constraint spoilt",
+        ),
+    ],
+    ids=["asking", "carrying out"],
+)
+async def test_an_error_of_ours_about_one_payout_keeps_no_other_on_hold(world, monkeypatch, spoil, mend):
+    """It is told, also to whoever would release the hold, and the hold stays until it is put right."""
+    monkeypatch.setattr(holds, "_ROUNDS", 5)
+    monkeypatch.setattr(holds, "_ROUND_S", 0.05)
+    async with running(world, roles="api") as gateway:
+        spoilt, other = [await world.merchant(providers=("xendit",)) for _ in range(2)]
+        for merchant in (spoilt, other, spoilt, other):
+            await merchant.pay(provider="xendit", **BANK)
+        await gateway.pool.execute(spoil.replace("{0}", spoilt.account_id))
+        gateway.connections.forget_policies()
+        await declare(gateway.pool)
+        await asyncio.sleep(QUICK["xendit"].contract.visibility_s + SENDS_LAST_S)
+        with pytest.raises(SomeFailedError, match="2 of the round failed"):
+            await recovery.Recovery(gateway.pool, gateway.connections, gateway.apply).round()
+        states = "select array_agg(state) from recovery_lookup where account_id = $1"
+        assert await _are(gateway, states, other, ["cleared"] * 2)
+        later = "select bool_and(due_at > now() + interval '1 minute') from recovery_lookup where account_id = $1"
+        assert await gateway.pool.fetchval(later, spoilt.account_id), "as long as its lease would be"
+        for _ in range(2):
+            with pytest.raises(holds.HoldError, match="2 payouts are still not looked up"):
+                await release(gateway, "Ana", accept_unknown=True)
+        [(many, waits_for)] = await waiting_reasons(gateway.pool, (await last_hold(gateway.pool)).id, limit=2)
+        assert (many, "our own work on it failed with" in waits_for) == (2, True)
+        await gateway.pool.execute(mend)
+        gateway.connections.forget_policies()
+        hold = await release(gateway, "Ana", "Budi", accept_unknown=True)
+        assert (hold.released_second_by, hold.cleared) == ("Budi", 4)
         await check_invariants(gateway.pool)
 
 
