@@ -11,6 +11,7 @@ from gateway.cli_accounts import with_database
 from gateway.cli_settings import load_settings
 from gateway.connections import Connections
 from gateway.lookback import LookBack, LookedBack, Outcome
+from gateway.master_key_proof import prove_master_key
 from gateway.metrics import Metrics
 from gateway.onboarding import OnboardingError
 from gateway.running import master_key
@@ -36,6 +37,7 @@ def lookback_run(
     seal = Seal(master_key(settings))
 
     async def work(pool: Pool) -> None:
+        await prove_master_key(pool, seal)
         async with Transport() as transport:
             found = await LookBack(pool, Connections(pool, seal, PROVIDERS, transport), Metrics()).now(connection_id)
         if found is None:

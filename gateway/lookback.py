@@ -14,7 +14,7 @@ from gateway.compare_listing import Comparison, Difference, Doubt, compare, stil
 from gateway.connections import Connection, Connections
 from gateway.dispatcher import lease_s
 from gateway.ids import new_id
-from gateway.loops import Loop
+from gateway.loops import Failures, Loop
 from gateway.metrics import Metrics
 from gateway.store.database import Pool
 from gateway.store.incidents import NewIncident, add_incidents
@@ -45,11 +45,12 @@ _AT_ONCE = 5
 
 
 class Outcome(StrEnum):
-    """How much of the list could be read."""
+    """How much of the list could be read, and whether we could compare it."""
 
     COMPLETE = "complete"
     PARTIAL = "partial"  # what is on it was compared, and what is missing proves nothing
     UNREAD = "unread"
+    FAILED = "failed"  # by an error of ours, which is raised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +81,11 @@ class LookBack(Loop):
     async def round(self) -> bool:
         """Compare what is due; whether there may be more."""
         due = await self._claim(limit=_AT_ONCE)
+        failures = Failures(self.name)
         for one in due:
-            await self._look_back(one)
+            with failures.caught(connection=one.connection_id, provider=one.provider):
+                await self._look_back(one)
+        failures.end()
         return len(due) == _AT_ONCE
 
     async def now(self, connection_id: str) -> LookedBack | None:
@@ -106,22 +110,28 @@ class LookBack(Loop):
     async def _look_back(self, due: DueLookBack) -> LookedBack:
         contract = self._connections.contract(due.provider)
         until = due.now - timedelta(seconds=max(contract.visibility_s, SETTLED_S))
-        found = await self._compared(due, until)
+        try:
+            found = await self._compared(due, until)
+            if found.outcome is Outcome.COMPLETE:
+                await end_look_back(self._pool, due, until=until, every_s=EVERY_S)
+        except Exception:
+            self._metrics.lookbacks.labels(due.provider, Outcome.FAILED).inc()
+            raise
         self._metrics.lookbacks.labels(due.provider, found.outcome).inc()
-        if found.outcome is Outcome.COMPLETE:
-            await end_look_back(self._pool, due, until=until, every_s=EVERY_S)
-        else:
+        if found.outcome is not Outcome.COMPLETE:
             _log.warning(
                 "lookback.incomplete", provider=due.provider, connection=due.connection_id, reason=found.reason, rows=found.rows
             )
         return found
 
     async def _compared(self, due: DueLookBack, until: datetime) -> LookedBack:
-        connection = await self._connections.get(due.connection_id)
-        listing = await self._listed(connection, due, until)
-        if connection is None or isinstance(listing, Unclear):
-            reason = listing.reason if isinstance(listing, Unclear) else "the connection is gone"
+        connection = await self._connections.usable(due.connection_id)
+        if connection is None:
+            reason = "the connection is gone, or its secrets cannot be opened"
             return LookedBack(outcome=Outcome.UNREAD, since=due.since, until=until, reason=reason)
+        listing = await self._listed(connection, due, until)
+        if isinstance(listing, Unclear):
+            return LookedBack(outcome=Outcome.UNREAD, since=due.since, until=until, reason=listing.reason)
         ours = await ours_to_compare(self._pool, due, listing.rows, until=until)
         comparison = compare(listing, ours, connection.contract, since=due.since, until=until)
         standing = await standing_doubts(self._pool, due, comparison.doubts) if comparison.doubts else set()
@@ -141,9 +151,7 @@ class LookBack(Loop):
             doubts=len(fresh),
         )
 
-    async def _listed(self, connection: Connection | None, due: DueLookBack, until: datetime) -> Listing | Unclear:
-        if connection is None:
-            return Unclear("the connection is gone")
+    async def _listed(self, connection: Connection, due: DueLookBack, until: datetime) -> Listing | Unclear:
         try:
             return await connection.connector.listed(due.since - CLOCKS_APART, until + CLOCKS_APART)
         except Exception:

@@ -166,6 +166,7 @@ def test_another_master_key_seals_nothing_in_this_database(command, monkeypatch)
         ("key", "create", account_id, "--kind", "signing"),
         ("connection", "create", account_id, "manual"),
         ("hold", "release", "--person", "Ana", "--accept-unknown"),
+        ("lookback", "run", f"conn_{account_id.removeprefix('acct_')}"),
         ("serve", "--port", "0"),
     ):
         status, out, err = command(*words)

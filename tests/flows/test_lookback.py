@@ -7,6 +7,7 @@ from test_books import check_invariants
 from world import BANK
 
 from gateway.lookback import LookBack, Outcome
+from gateway.loops import SomeFailedError
 from gateway.store.incidents import list_incidents
 from schemas.incident import IncidentKind
 
@@ -244,6 +245,33 @@ async def test_each_connection_is_compared_once_a_day_by_one_process(world, shop
     await gateway.gauges.fill()
     age_s = gateway.metrics.registry.get_sample_value("gateway_lookback_age_seconds", {"provider": "mollie"})
     assert 0 < age_s < 60
+
+
+async def test_one_connection_that_cannot_be_compared_keeps_no_other_from_being_compared(world):
+    """One cannot be opened, one fails by an error of ours, and both are the first to be compared, hour after hour."""
+    gateway = await world.start_gateway()
+    await gateway.lookback.close()
+    sealed, spoilt, *others = [await world.merchant(providers=("mollie",)) for _ in range(4)]
+    await sealed.lose_secrets("mollie")
+    pool = gateway.pool
+    spoilt_id = spoilt.connections["mollie"]
+    await pool.execute(f"alter table connection add constraint spoilt check (id <> '{spoilt_id}' or looked_back_until is null)")
+    for shops, due_since in (((sealed, spoilt), "2 hours"), (others, "1 hour")):
+        ids = [shop.connections["mollie"] for shop in shops]
+        due = f"created_at = created_at - interval '3 days', look_back_at = now() - interval '{due_since}'"
+        await pool.execute(f"update connection set {due} where id = any ($1)", ids)
+    with pytest.raises(SomeFailedError, match="1 of the round failed"):
+        await gateway.lookback.round()
+    compared = await pool.fetch("select id from connection where looked_back_until is not null")
+    assert {row["id"] for row in compared} == {shop.connections["mollie"] for shop in others}
+    sample = gateway.metrics.registry.get_sample_value
+    outcomes = {
+        outcome: sample("gateway_lookbacks_total", {"provider": "mollie", "outcome": outcome})
+        for outcome in ("complete", "partial", "unread", "failed")
+    }
+    assert outcomes == {"complete": 2, "partial": None, "unread": 1, "failed": 1}
+    again = await pool.fetch("select id from connection where look_back_at < now() + interval '70 minutes'")
+    assert {row["id"] for row in again} == {shop.connections["mollie"] for shop in (sealed, spoilt)}, "in an hour, not in a day"
 
 
 async def test_a_window_begins_a_day_before_the_last_one_ended_or_with_the_oldest_doubt(world, shop):
