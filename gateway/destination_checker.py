@@ -13,7 +13,7 @@ from gateway.apply import Apply
 from gateway.calls import check
 from gateway.check_rules import OUTCOME, REASON, RULINGS, CheckOutcome, Ruling
 from gateway.connections import Connections
-from gateway.loops import Loop
+from gateway.loops import Failures, Loop
 from gateway.sealing import Seal
 from gateway.store.checks import (
     Checked,
@@ -27,7 +27,7 @@ from gateway.store.checks import (
     unnamed_payouts,
 )
 from gateway.store.database import Pool
-from schemas.checks import Verdict
+from schemas.checks import DestinationCheck, Verdict
 from schemas.contract import DAY_S
 from schemas.failure import FailureCode
 from schemas.payout import Phase
@@ -44,6 +44,7 @@ AGAIN_AFTER_S = (1.0, 5.0, 30.0, 120.0, 300.0)
 UNANSWERED_AFTER = 4  # tries, so after about 40 s: see `gateway.check_rules` for what happens then
 SOURCE = "destination_check"
 _FINAL = frozenset({Verdict.VALID, Verdict.WARNING, Verdict.INVALID})
+_NOBODY_TO_ASK = DestinationCheck(Verdict.UNKNOWN, reason="the connection is gone, or its secrets cannot be opened")
 
 
 class DestinationChecker(Loop):
@@ -70,7 +71,7 @@ class DestinationChecker(Loop):
         self._on_cleared = on_cleared
 
     async def round(self) -> bool:
-        """Do what can be done now; whether there may be more."""
+        """Do what can be done now; whether there may be more. Raises `SomeFailedError` when all else is done."""
         providers = [c.provider for c in self._connections.contracts() if c.checks_destination]
         unnamed = await unnamed_payouts(self._pool, providers, limit=_MANY) if providers else []
         if unnamed:
@@ -80,10 +81,12 @@ class DestinationChecker(Loop):
                 good_for_s=GOOD_FOR_S,
                 forgiven_after_s=FORGIVEN_AFTER_S,
             )
+        failures = Failures(self.name)
         due = await claim_checks(self._pool, lease_s=_LEASE_S, limit=_AT_ONCE)
-        await asyncio.gather(*(self._ask(one) for one in due))
+        await asyncio.gather(*(self._ask(one, failures) for one in due))
         checked = await checked_payouts(self._pool, unanswered_after=UNANSWERED_AFTER, limit=_MANY)
-        await self._rule(checked)
+        await self._rule(checked, failures)
+        failures.end()
         return len(unnamed) == _MANY or bool(due) or len(checked) == _MANY
 
     def _digest(self, payout: Unnamed) -> str:
@@ -96,33 +99,34 @@ class DestinationChecker(Loop):
             account.bank_account_holder,
         )
 
-    async def _ask(self, due: DueCheck) -> None:
-        connection = await self._connections.get(due.connection_id)
-        if connection is None:
-            return
-        answer = await check(connection, due.destination, due.reference)
-        verdict = answer.verdict if answer.verdict in _FINAL | {Verdict.PENDING} else Verdict.UNKNOWN
-        # A question that was lost half-way keeps its reference: to read it again costs nothing, to ask anew may.
-        again_in_s = AGAIN_AFTER_S[min(due.tries, len(AGAIN_AFTER_S)) - 1]
-        await settle_check(self._pool, due, verdict, answer.reference, again_in_s=again_in_s)
-        if verdict is Verdict.UNKNOWN:
-            provider = connection.row.provider
-            _log.warning("check.unanswered", provider=provider, connection=due.connection_id, reason=answer.reason)
+    async def _ask(self, due: DueCheck, failures: Failures) -> None:
+        with failures.caught(connection=due.connection_id):
+            # Without a connection it is a question without an answer, as of a provider that is down: the tries end that too.
+            connection = await self._connections.usable(due.connection_id)
+            answer = await check(connection, due.destination, due.reference) if connection else _NOBODY_TO_ASK
+            verdict = answer.verdict if answer.verdict in _FINAL | {Verdict.PENDING} else Verdict.UNKNOWN
+            # A question that was lost half-way keeps its reference: to read it again costs nothing, to ask anew may.
+            again_in_s = AGAIN_AFTER_S[min(due.tries, len(AGAIN_AFTER_S)) - 1]
+            await settle_check(self._pool, due, verdict, answer.reference, again_in_s=again_in_s)
+            if verdict is Verdict.UNKNOWN:
+                provider = connection.row.provider if connection else None
+                _log.warning("check.unanswered", provider=provider, connection=due.connection_id, reason=answer.reason)
 
-    async def _rule(self, checked: Sequence[Checked]) -> None:
+    async def _rule(self, checked: Sequence[Checked], failures: Failures) -> None:
         going: list[tuple[Checked, str]] = []
         for payout in checked:
-            ruling = RULINGS[payout.policy][payout.verdict]
-            if ruling is Ruling.REFUSE:
-                await self._refuse(payout)
-            elif ruling is Ruling.ASK_PERSON:
-                await self._ask_person(payout)
-            elif payout.phase is Phase.NEEDS_REVIEW:
-                await self._apply.move_unsent(
-                    payout, Phase.QUEUED, event_type="payout.requeued", source=SOURCE, reason="its bank account was checked"
-                )
-            else:
-                going.append((payout, OUTCOME.get(payout.verdict, CheckOutcome.UNANSWERED)))
+            with failures.caught(payout=payout.id):
+                ruling = RULINGS[payout.policy][payout.verdict]
+                if ruling is Ruling.REFUSE:
+                    await self._refuse(payout)
+                elif ruling is Ruling.ASK_PERSON:
+                    await self._ask_person(payout)
+                elif payout.phase is Phase.NEEDS_REVIEW:
+                    await self._apply.move_unsent(
+                        payout, Phase.QUEUED, event_type="payout.requeued", source=SOURCE, reason="its bank account was checked"
+                    )
+                else:
+                    going.append((payout, OUTCOME.get(payout.verdict, CheckOutcome.UNANSWERED)))
         if going:
             await clear_payouts(self._pool, going)
             self._on_cleared()

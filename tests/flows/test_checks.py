@@ -163,6 +163,60 @@ async def test_without_an_answer_the_stricter_policy_waits_on_a_desk_until_there
     assert types[:4] == ["payout.created", "payout.needs_review", "payout.requeued", "payout.sending"]
 
 
+async def test_without_a_connection_to_ask_through_each_policy_does_what_it_does_without_an_answer(world):
+    milder, stricter, healthy = [await checking(world, policy) for policy in ("invalid", "warning", "invalid")]
+    for shop in (milder, stricter):
+        await shop.lose_secrets("pivot")
+    unchecked, waiting, made = [await shop.pay(provider="pivot", **VALID) for shop in (milder, stricter, healthy)]
+    await healthy.until(made["id"], "paid")
+    await stricter.until(waiting["id"], "needs_review")
+    pool = world.gateways[0].pool
+    async with asyncio.timeout(10):
+        while await pool.fetchval("select check_outcome from payout where id = $1", unchecked["id"]) != "unanswered":
+            await asyncio.sleep(0.02)
+    assert len(await world.sent("pivot")) == 1
+    assert await failed_rounds(world) is None
+
+
+async def failed_rounds(world):
+    sample = world.gateways[0].metrics.registry.get_sample_value
+    return sample("gateway_rounds_total", {"loop": "destination_checker", "outcome": "error"})
+
+
+async def test_many_checks_that_nobody_can_make_keep_no_other_from_being_made(world):
+    """More than a round asks, all due before the one of somebody else."""
+    broken, healthy = [await checking(world, "invalid") for _ in range(2)]
+    await broken.lose_secrets("pivot")
+    gateway = world.gateways[0]
+    await gateway.checker.close()
+    for number in range(60):
+        await broken.pay(provider="pivot", **BANK | {"bankAccountNumber": f"12345{number:05}"})
+    await gateway.checker.round()
+    made = await healthy.pay(provider="pivot", **VALID)
+    for _ in range(4):
+        await gateway.checker.round()
+    await healthy.until(made["id"], "paid")
+
+
+async def test_an_error_of_ours_about_one_check_keeps_no_other_from_being_ruled_on(world, monkeypatch):
+    """One answer cannot be stored and one payout cannot be refused: the rest goes on, and the first without its answer."""
+    monkeypatch.setattr(destination_checker, "_LEASE_S", 0.05)
+    spoilt, healthy = [await checking(world, "invalid") for _ in range(2)]
+    pool = world.gateways[0].pool
+    unstored = f"connection_id <> '{spoilt.connections['pivot']}' or checked_at is null"
+    await pool.execute(f"alter table destination_check add constraint unstored check ({unstored})")
+    await pool.execute("alter table payout add constraint unrefused check (amount_minor <> 20000000 or phase <> 'failed')")
+    refused = await healthy.pay(provider="pivot", amount=200_000_00, **INVALID)
+    unchecked = await spoilt.pay(provider="pivot", **VALID)
+    made = await healthy.pay(provider="pivot", **VALID)
+    await healthy.until(made["id"], "paid")
+    paid = await spoilt.until(unchecked["id"], "paid")
+    steps = await spoilt.timeline(paid["id"])
+    assert "could not be checked" in next(s["reason"] for s in steps if s["type"] == "payout.sending")
+    assert (await healthy.payout(refused["id"]))["phase"] == "queued"
+    assert await failed_rounds(world) >= 4
+
+
 async def test_a_check_that_pivot_forgot_costs_an_attempt_and_no_payout(world):
     shop = await checking(world, "invalid")
     first = await shop.pay(provider="pivot", **VALID)
