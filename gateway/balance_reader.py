@@ -10,7 +10,7 @@ import time
 import structlog
 
 from gateway.connections import Connections
-from gateway.loops import Loop
+from gateway.loops import Failures, Loop
 from gateway.store.database import Pool
 from gateway.store.provider_balances import claim_readings, keep_balances
 from schemas import ids
@@ -41,19 +41,22 @@ class BalanceReader(Loop):
         # Ids begin with their time: the payouts of the last day are a range of the primary key.
         since = f"{ids.PAYOUT}_{int((time.time() - USED_WITHIN_S) * 1000):012x}"
         due = await claim_readings(self._pool, providers, every_s=EVERY_S, used_since_id=since, limit=_AT_ONCE)
-        await asyncio.gather(*(self._read(account_id, connection_id) for account_id, connection_id in due))
+        failures = Failures(self.name)
+        await asyncio.gather(*(self._read(account_id, connection_id, failures) for account_id, connection_id in due))
+        failures.end()
         return len(due) == _AT_ONCE
 
-    async def _read(self, account_id: str, connection_id: str) -> None:
-        connection = await self._connections.get(connection_id)
-        if connection is None:
-            return
-        try:
-            balances = await connection.connector.balance()
-        except Exception:
-            _log.exception("balance.connector_raised", connection=connection_id, provider=connection.row.provider)
-            return
-        if isinstance(balances, Unclear):
-            _log.info("balance.unread", connection=connection_id, provider=connection.row.provider, reason=balances.reason)
-            return
-        await keep_balances(self._pool, account_id, connection_id, balances)
+    async def _read(self, account_id: str, connection_id: str, failures: Failures) -> None:
+        with failures.caught(connection=connection_id):
+            connection = await self._connections.usable(connection_id)
+            if connection is None:
+                return
+            try:
+                balances = await connection.connector.balance()
+            except Exception:
+                _log.exception("balance.connector_raised", connection=connection_id, provider=connection.row.provider)
+                return
+            if isinstance(balances, Unclear):
+                _log.info("balance.unread", connection=connection_id, provider=connection.row.provider, reason=balances.reason)
+                return
+            await keep_balances(self._pool, account_id, connection_id, balances)

@@ -3,6 +3,8 @@
 import pytest
 from world import BANK
 
+from gateway.loops import SomeFailedError
+
 EUR_PAYOUT = {"amount": 250_00, "currency": "EUR", "destination": {"type": "balance"}, "provider": "mollie"}
 
 
@@ -33,6 +35,25 @@ async def test_a_balance_is_read_for_connections_in_use_and_not_more_often_than_
     assert sample == 10**12 - 150_000
     stranger = await world.merchant(providers=("pivot",))
     assert await shown(stranger, "pivot") == []
+
+
+async def test_one_balance_that_cannot_be_read_or_kept_keeps_no_other_from_being_read(world):
+    gateway = await world.start_gateway()
+    await gateway.balance_reader.close()
+    sealed, unkept, *others = [await world.merchant(providers=("pivot",)) for _ in range(4)]
+    for shop in (sealed, unkept, *others):
+        await shop.pay(provider="pivot", **BANK)
+    await sealed.lose_secrets("pivot")
+    await gateway.balance_reader.round()
+    assert [len(await shown(shop, "pivot")) for shop in (sealed, unkept, *others)] == [0, 1, 1, 1]
+
+    await gateway.pool.execute("truncate provider_balance")
+    await gateway.pool.execute("update connection set balance_read_at = null")
+    spoilt = f"connection_id <> '{unkept.connections['pivot']}'"
+    await gateway.pool.execute(f"alter table provider_balance add constraint spoilt check ({spoilt})")
+    with pytest.raises(SomeFailedError, match="1 of the round failed"):
+        await gateway.balance_reader.round()
+    assert [len(await shown(shop, "pivot")) for shop in (sealed, unkept, *others)] == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("allowed", [False, True])
