@@ -54,9 +54,9 @@ async def release(pool: Pool, recovery: Recovery, *, person: str, accept_unknown
         raise HoldError("Nothing was looked up yet: a gateway with the role loops has to run for that. Nothing was changed.")
     if hold.to_look_up and accept_unknown:
         raise HoldError(
-            f"{hold.to_look_up} payouts are still not looked up, and could be paid twice: payout-gateway hold status says why. "
-            "The hold stays open and nothing is sent. That you accept what is unknown is kept: a running gateway goes on with "
-            "them. Put right what is said there, then repeat this."
+            f"{hold.to_look_up} payouts are still not looked up, and could be paid twice: payout-gateway hold status says what "
+            "they wait for. The hold stays open and nothing is sent. That you accept what is unknown is kept, and a running "
+            "gateway goes on with them: put right what is said there, or wait, then repeat this."
         )
     if hold.to_look_up:
         raise HoldError(
