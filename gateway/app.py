@@ -21,6 +21,7 @@ from gateway.api.parts import PARTS, Parts
 from gateway.api.routes import add_routes
 from gateway.apply import Apply
 from gateway.balance_reader import BalanceReader
+from gateway.card_expiry import CardExpiry
 from gateway.card_saver import CardSaver
 from gateway.connections import Connections
 from gateway.desk import Desk
@@ -116,6 +117,7 @@ class Gateway:
         self._cards = Gather(partial(get_cards, pool), in_flight=1)
         loops: list[Loop] = [self.dispatcher, self.inbox, self.reconciler, self.checker, self.balance_reader]
         loops += [self.rerouter, self.lookback, self.invariants, self.hold_watch, Recovery(pool, self.connections, self.apply)]
+        loops += [CardExpiry(pool)]
         self._loops = loops if Role.LOOPS in settings.roles else []
         self._watchers: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None

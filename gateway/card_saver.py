@@ -5,19 +5,20 @@ no money is involved.
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 
 import structlog
 
 from gateway.connections import Connections
-from gateway.store.cards import expire_saving, fail_card, keep_customer
+from gateway.store.cards import fail_card, keep_customer
 from gateway.store.database import Pool
 from schemas.report import Taken
 
 _log = structlog.get_logger(__name__)
 _MAX_WAITING = 1000
-_SAVING_AT_MOST_S = 900.0
-_EXPIRE_EVERY_S = 30.0
+_CLOSE_WITHIN_S = 3.0  # of the seven seconds that a stop may take
+_LAST_WORDS_WITHIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +53,33 @@ class CardSaver:
         self._task = asyncio.create_task(self._run(), name="card_saver")
 
     async def close(self) -> None:
-        """Save what is waiting, then stop."""
-        await self._jobs.join()
+        """Save what is waiting as far as that is quickly done; the rest fails, since the fields end with this process."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._jobs.join(), _CLOSE_WITHIN_S)
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):  # what cannot be written expires
+            async with asyncio.timeout(_LAST_WORDS_WITHIN_S):
+                while not self._jobs.empty():
+                    await self._fail(self._jobs.get_nowait(), "the gateway was stopped before the card was saved")
 
     async def _run(self) -> None:
         while True:
-            try:
-                job = await asyncio.wait_for(self._jobs.get(), _EXPIRE_EVERY_S)
-            except TimeoutError:
-                await expire_saving(self._pool, older_than_s=_SAVING_AT_MOST_S)
-                continue
+            job = await self._jobs.get()
             try:
                 await self._save(job)
             except Exception as error:
                 _log.exception("card.save_failed", card=job.card_id)
-                await fail_card(self._pool, job.account_id, job.card_id, f"saving failed with {type(error).__name__}")
+                await self._fail(job, f"saving failed with {type(error).__name__}")
             finally:
                 self._jobs.task_done()
+
+    async def _fail(self, job: SaveJob, reason: str) -> None:
+        try:
+            await fail_card(self._pool, job.account_id, job.card_id, reason)
+        except Exception:
+            _log.exception("card.not_failed", card=job.card_id, reason="it could not be written that saving failed: it expires")
 
     async def _save(self, job: SaveJob) -> None:
         connection = await self._connections.get(job.connection_id)
