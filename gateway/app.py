@@ -133,7 +133,6 @@ class Gateway:
         for loop in self._loops:
             loop.on_round = self._on_round
             loop.start()
-        self.card_saver.start()
         self._watchers = [asyncio.create_task(self.gauges.keep_filling()), asyncio.create_task(self._watch_lag())]
         if Role.API in self.settings.roles:
             await self._serve(listening)

@@ -1,4 +1,4 @@
-"""Saving cards: hands encrypted card fields on to the provider, from a task of its own and from memory only.
+"""Saving cards: hands encrypted card fields on to the provider, a few side by side and from memory only.
 
 The fields are never stored or logged. A card whose saving was interrupted fails, and is saved again by a new request:
 no money is involved.
@@ -7,6 +7,7 @@ no money is involved.
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -17,6 +18,8 @@ from schemas.report import Taken
 
 _log = structlog.get_logger(__name__)
 _MAX_WAITING = 1000
+_AT_ONCE = 32
+_AT_ONCE_EACH = 2  # through one connection: one whose provider is slow must not take all places
 _CLOSE_WITHIN_S = 3.0  # of the seven seconds that a stop may take
 _LAST_WORDS_WITHIN_S = 1.0
 
@@ -32,48 +35,45 @@ class SaveJob:
 
 
 class CardSaver:
-    """Saves cards one after the other."""
+    """Saves each card in a task of its own, which waits for its turn."""
 
     def __init__(self, pool: Pool, connections: Connections) -> None:
         self._pool = pool
         self._connections = connections
-        self._jobs: asyncio.Queue[SaveJob] = asyncio.Queue(_MAX_WAITING)
-        self._task: asyncio.Task[None] | None = None
+        self._saving: dict[asyncio.Task[None], SaveJob] = {}
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        # By connection; each is there as long as a card waits at it.
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     def add(self, job: SaveJob) -> bool:
         """Take a card; False when too many are waiting."""
-        try:
-            self._jobs.put_nowait(job)
-        except asyncio.QueueFull:
+        if len(self._saving) >= _MAX_WAITING:
             return False
+        task = asyncio.create_task(self._run(job), name="card_saver")
+        self._saving[task] = job
+        task.add_done_callback(self._saving.pop)
         return True
-
-    def start(self) -> None:
-        """Begin to work in a task of its own."""
-        self._task = asyncio.create_task(self._run(), name="card_saver")
 
     async def close(self) -> None:
         """Save what is waiting as far as that is quickly done; the rest fails, since the fields end with this process."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._jobs.join(), _CLOSE_WITHIN_S)
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        if not self._saving:
+            return
+        await asyncio.wait(self._saving, timeout=_CLOSE_WITHIN_S)
+        unsaved = dict(self._saving)
+        for task in unsaved:
+            task.cancel()
+        failing = (self._fail(job, "the gateway was stopped before the card was saved") for job in unsaved.values())
         with contextlib.suppress(TimeoutError):  # what cannot be written expires
-            async with asyncio.timeout(_LAST_WORDS_WITHIN_S):
-                while not self._jobs.empty():
-                    await self._fail(self._jobs.get_nowait(), "the gateway was stopped before the card was saved")
+            await asyncio.wait_for(asyncio.gather(*unsaved, *failing, return_exceptions=True), _LAST_WORDS_WITHIN_S)
 
-    async def _run(self) -> None:
-        while True:
-            job = await self._jobs.get()
-            try:
+    async def _run(self, job: SaveJob) -> None:
+        turn = self._turns.setdefault(job.connection_id, asyncio.Semaphore(_AT_ONCE_EACH))
+        try:
+            async with turn, self._places:
                 await self._save(job)
-            except Exception as error:
-                _log.exception("card.save_failed", card=job.card_id)
-                await self._fail(job, f"saving failed with {type(error).__name__}")
-            finally:
-                self._jobs.task_done()
+        except Exception as error:
+            _log.exception("card.save_failed", card=job.card_id)
+            await self._fail(job, f"saving failed with {type(error).__name__}")
 
     async def _fail(self, job: SaveJob, reason: str) -> None:
         try:

@@ -80,6 +80,31 @@ async def test_a_stop_does_not_wait_for_a_provider_that_does_not_answer(world, a
     started = time.monotonic()
     await world.gateways[0].card_saver.close()
     assert time.monotonic() - started < 2
-    for card_id in waiting[1:]:
+    for card_id in waiting:
         card = await _until_saved(ana, card_id, "failed")
         assert "stopped" in card["failureReason"]
+
+
+async def test_a_slow_provider_keeps_no_other_connection_waiting(world, ana, monkeypatch):
+    """And takes two places at most, so that some are left for the others."""
+    monkeypatch.setattr(card_saver, "_CLOSE_WITHIN_S", 0.1)
+    ben = await world.merchant(providers=("plexy",))
+    slow = {"operation": "save_card", "kind": "hang", "match": {"contains": _sealed("ANA")}}
+    await world.control("POST", "plexy", "faults", slow)
+    silent = [await _ask_to_save(ana, holder="ANA") for _ in range(40)]
+    await _until_saved(ben, await _ask_to_save(ben, holder="BEN"), "active", timeout_s=2)
+    requests = await world.control("GET", "plexy", "requests")
+    assert requests["operations"]["save_card"] == 3, "two of Ana's, and Ben's"
+    assert len(silent) == len(world.gateways[0].card_saver._saving)
+
+
+async def test_cards_of_one_connection_are_all_saved_two_at_a_time(world, ana):
+    slow = {"operation": "save_card", "kind": "slow", "params": {"ms": 200}}
+    await world.control("POST", "plexy", "faults", slow)
+    started = time.monotonic()
+    cards = [await _ask_to_save(ana) for _ in range(6)]
+    for card_id in cards:
+        await _until_saved(ana, card_id, "active")
+    assert time.monotonic() - started > 0.6
+    assert not world.gateways[0].card_saver._saving
+    assert not world.gateways[0].card_saver._turns
