@@ -118,7 +118,7 @@ class Gateway:
         loops: list[Loop] = [self.dispatcher, self.inbox, self.reconciler, self.checker, self.balance_reader]
         loops += [self.rerouter, self.lookback, self.invariants, self.hold_watch, Recovery(pool, self.connections, self.apply)]
         loops += [CardExpiry(pool)]
-        self._loops = loops if Role.LOOPS in settings.roles else []
+        self._loops = [*(loops if Role.LOOPS in settings.roles else ()), self.gauges]
         self._watchers: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
         self._stopping = False
@@ -133,7 +133,7 @@ class Gateway:
         for loop in self._loops:
             loop.on_round = self._on_round
             loop.start()
-        self._watchers = [asyncio.create_task(self.gauges.keep_filling()), asyncio.create_task(self._watch_lag())]
+        self._watchers = [asyncio.create_task(self._watch_lag())]
         if Role.API in self.settings.roles:
             await self._serve(listening)
         _relieve_collector()

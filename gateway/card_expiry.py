@@ -14,7 +14,7 @@ _SAVING_AT_MOST_S = 900.0
 class CardExpiry(Loop):
     """Looks at all accounts' cards by its own clock, however many are being saved meanwhile."""
 
-    name = "card_expiry"
+    name = "expiring_cards"
 
     def __init__(self, pool: Pool) -> None:
         super().__init__(poll_s=_EVERY_S)

@@ -25,6 +25,7 @@ class Invariants(Loop):
     """Runs each rule that is due; one process at a time."""
 
     name = "invariants"
+    only_reads = True  # and a check may take longer than a stop
 
     def __init__(self, pool: Pool, metrics: Metrics, *, every_s: float) -> None:
         super().__init__(poll_s=every_s)
@@ -32,13 +33,6 @@ class Invariants(Loop):
         self._metrics = metrics
         self._every_s = every_s
         self._due_at: dict[str, float] = {}
-
-    async def close(self) -> None:
-        """Stop at once: what only reads leaves nothing half done, and a check may take longer than a stop."""
-        self._closing = True
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
 
     async def _run(self) -> None:
         with contextlib.suppress(TimeoutError):

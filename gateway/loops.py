@@ -19,6 +19,7 @@ class Loop:
     """One of the gateway's loops. Subclasses say what a round is."""
 
     name = "loop"
+    only_reads = False  # then a stop may cut a round off: it leaves nothing half done
 
     def __init__(self, *, poll_s: float) -> None:
         self._poll_s = poll_s
@@ -40,11 +41,13 @@ class Loop:
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def close(self) -> None:
-        """Finish the running round and stop."""
+        """Finish the running round, unless it only reads, and stop."""
         self._closing = True
         self.wake()
         if self._task:
-            await self._task
+            if self.only_reads:
+                self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         while not self._closing:

@@ -60,7 +60,6 @@ async def tampered(world):
     made[LATE] = await paid_late(world, gateway, merchant)
     await merchant.until(made[UNDER_WAY]["id"], "processing")
     await asyncio.gather(*(loop.close() for loop in gateway._loops))
-    gateway._watchers[0].cancel()
     await gateway.apply.drain()
     made[QUEUED] = await merchant.pay(provider="xendit", merchantReference="A-2", **BANK)
     await check_invariants(gateway.pool)

@@ -63,7 +63,7 @@ async def test_one_error_of_the_database_does_not_end_the_expiry_of_cards(world,
     await gateway.pool.execute(NO_CARD_MAY_FAIL)
     card_id = await _ask_to_save(merchant)
     await gateway.pool.execute("update card set created_at = now() - interval '1 hour'")
-    errors = {"loop": "card_expiry", "outcome": "error"}
+    errors = {"loop": "expiring_cards", "outcome": "error"}
     async with asyncio.timeout(5):
         while not gateway.metrics.registry.get_sample_value("gateway_rounds_total", errors):
             await asyncio.sleep(0.02)
