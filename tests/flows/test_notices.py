@@ -1,6 +1,7 @@
 """Notices: early, twice, forged, lost, out of order. They speed things up; the truth does not depend on them."""
 
 import asyncio
+import uuid
 
 import pytest
 from world import BANK
@@ -48,6 +49,17 @@ async def test_forged_notices_change_nothing_and_are_not_stored(world, shop):
     assert status == 401
     assert await world.gateways[0].pool.fetchval("select count(*) from notice") == 0
     assert (await shop.payout(made["id"]))["status"] == "pending"
+
+
+async def test_invented_connections_cost_nobody_an_access_token(world, shop):
+    """A connection is looked up before its proof, so anyone may ask for any: they must not drive out those that are there."""
+    connections = world.gateways[0].connections
+    connections._by_id._at_most, connections._by_id._for_s = 20, 0.0
+    known = await connections.get(shop.connections["pivot"])
+    for _ in range(40):
+        status, _ = await shop.call("POST", f"/webhooks/pivot/conn_{uuid.uuid4().hex}", {})
+        assert status == 401
+    assert (await connections.get(shop.connections["pivot"])).connector is known.connector
 
 
 async def test_a_notice_is_a_hint_where_only_a_static_secret_proves_it(world, shop):
