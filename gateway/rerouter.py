@@ -42,18 +42,28 @@ class Rerouter(Loop):
         self._looked_at: dict[str, str] = {}  # connection -> the last payout looked at: what cannot move must not block others
 
     async def round(self) -> bool:
-        """Move what can be moved; whether there may be more."""
+        """Move what can be moved; whether there may be more. Raises when some could not be, once all were looked at."""
         await self._share()
         stuck_at = {connection_id for connection_id, _ in await paused_connections(self._pool)}
         stuck_at |= self._gates.open_now()
-        more = False
+        more, failed = False, 0
         for connection_id in sorted(stuck_at):
-            waiting = await waiting_at(self._pool, connection_id, after_id=self._looked_at.pop(connection_id, ""), limit=_PAGE)
+            waiting = await waiting_at(self._pool, connection_id, after_id=self._looked_at.get(connection_id, ""), limit=_PAGE)
             for payout in waiting:
-                await self._move(payout)
+                if self._closing:  # with a database that does not answer, a page of errors takes far longer than a stop
+                    return False
+                try:
+                    await self._move(payout)
+                except Exception:
+                    failed += 1
+                    _log.exception("payout.not_rerouted", payout=payout.id)
             if len(waiting) == _PAGE:
                 self._looked_at[connection_id] = waiting[-1].id
                 more = True
+            else:
+                self._looked_at.pop(connection_id, None)
+        if failed:
+            raise RuntimeError(f"{failed} payouts could not be moved; nothing was sent, and they are looked at again")
         return more
 
     async def _move(self, payout: RoutablePayout) -> None:
