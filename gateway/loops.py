@@ -1,6 +1,7 @@
 """What the loops have in common: work while there is work, then wait to be woken or for the next poll.
 
-A failing round is logged and tried again after a pause; it never ends the loop, and never hides.
+A failing round is logged and tried again after a pause; it never ends the loop, and never hides. Only `close` ends a loop: one
+that ends otherwise is as loud as a failing round, and begins again.
 """
 
 import asyncio
@@ -39,6 +40,7 @@ class Loop:
     def start(self) -> None:
         """Begin to work in a task of its own."""
         self._task = asyncio.create_task(self._run(), name=self.name)
+        self._task.add_done_callback(self._ended)
 
     async def close(self) -> None:
         """Finish the running round, unless it only reads, and stop."""
@@ -48,6 +50,20 @@ class Loop:
             if self.only_reads:
                 self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self._closing:
+            return
+        asyncio.get_running_loop().call_later(_PAUSE_AFTER_ERROR_S, self._begin_again)
+        self.on_round(self.name, "error")
+        try:
+            task.result()
+        except BaseException:  # above all a CancelledError out of a round: something that the round waited for was cancelled
+            _log.critical("loop.ended", loop=self.name, exc_info=True)
+
+    def _begin_again(self) -> None:
+        if not self._closing:
+            self.start()
 
     async def _run(self) -> None:
         while not self._closing:
