@@ -89,7 +89,10 @@ class Courier:
         self._session: aiohttp.ClientSession | None = None
         self._ready: deque[str] = deque()
         self._busy: dict[str, asyncio.Event] = {}
-        self._workers: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        # Not the size of `_tasks`: a task leaves that some callbacks after it has looked for work for the last time, and what
+        # becomes due in between would wait for a worker that has gone.
+        self._workers = 0
         self._made = 0
         self._held: dict[tuple[str, str], list[str]] = {}  # (receiver, payout) -> deliveries that wait for a later one
         self._log: deque[dict[str, Any]] = deque(maxlen=_KEPT)
@@ -105,10 +108,10 @@ class Courier:
                 self._held.setdefault((delivery.merchant, delivery.ref), []).append(delivery.id)
 
     async def stop(self) -> None:
-        for worker in list(self._workers):
-            worker.cancel()
+        for task in list(self._tasks):
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await worker
+                await task
         self._session = None
 
     def forget(self) -> None:
@@ -178,14 +181,18 @@ class Courier:
         if delivery is None or delivery.due_ms > now_ms() or self._session is None:
             return
         self._ready.append(delivery_id)
-        if len(self._workers) < _AT_ONCE:
-            worker = asyncio.get_running_loop().create_task(self._work())
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+        if self._workers < _AT_ONCE:
+            self._workers += 1
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _work(self) -> None:
-        while self._ready:
-            await self._attempt(self._ready.popleft())
+        try:
+            while self._ready:
+                await self._attempt(self._ready.popleft())
+        finally:
+            self._workers -= 1
 
     async def _attempt(self, delivery_id: str) -> None:
         delivery = self._table.rows.get(delivery_id)
