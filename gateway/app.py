@@ -60,6 +60,7 @@ DEMO_SECRET = "sk_test_demo"  # noqa: S105 - published on purpose; refused outsi
 DEMO_BEARER = "pk_test_demo"
 
 _SHUTDOWN_S = 10.0
+_LAST_REQUESTS_S = 3.0  # of the seven seconds that a stop may take: for requests whose bodies are still coming
 _KEEPALIVE_S = 15.0
 _CREATES_TOGETHER = 16  # a commit for fewer costs more than it saves in waiting
 _LAG_EVERY_S = 0.25
@@ -142,9 +143,12 @@ class Gateway:
     async def stop(self) -> None:
         """Take nothing new, finish what runs, leave everything else to the next process."""
         self._stopping = True
+        # The loops first: while a slow client's request is waited for, nothing more must be claimed that is then cut off.
+        closing = asyncio.gather(*(loop.close() for loop in self._loops), return_exceptions=True)
+        await asyncio.sleep(0)
         if self._runner:
             await self._runner.cleanup()
-        await asyncio.gather(*(loop.close() for loop in self._loops))
+        await closing
         self.high_water.close()
         await self.card_saver.close()
         for watcher in self._watchers:
@@ -181,7 +185,7 @@ class Gateway:
             app,
             access_log=None,
             keepalive_timeout=_KEEPALIVE_S,
-            shutdown_timeout=_SHUTDOWN_S,
+            shutdown_timeout=_LAST_REQUESTS_S,
             handler_cancellation=False,
             auto_decompress=False,  # signatures cover the bytes that came, and `read_body` refuses compressed ones
         )

@@ -4,7 +4,8 @@ Shared by the loops. A defect of a connector in the middle of a call is Unclear 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import structlog
 
@@ -20,6 +21,7 @@ from schemas.order import Lookup, Order
 from schemas.report import Report, Unclear
 
 _log = structlog.get_logger(__name__)
+_SUBMISSIONS_AT_ONCE = 32
 
 
 def lookup_of(attempt: AttemptRow) -> Lookup:
@@ -33,6 +35,16 @@ def lookup_of(attempt: AttemptRow) -> Lookup:
         provider_ref=attempt.provider_ref,
         submission_ref=attempt.submission_ref,
     )
+
+
+def in_parts(attempts: Sequence[AttemptRow]) -> Iterator[list[AttemptRow]]:
+    """Attempts in parts that even a slow provider reads within a lease; what went out together stays together."""
+    together: dict[str, list[AttemptRow]] = defaultdict(list)
+    for attempt in attempts:
+        together[attempt.submission_id].append(attempt)
+    submissions = list(together.values())
+    for start in range(0, len(submissions), _SUBMISSIONS_AT_ONCE):
+        yield [attempt for some in submissions[start : start + _SUBMISSIONS_AT_ONCE] for attempt in some]
 
 
 def _one_each(reports: list[Report], wanted: int) -> list[Report]:
@@ -86,10 +98,17 @@ async def check(connection: Connection, destination: BankAccount, begun: str | N
 
 
 async def apply_all(apply: Apply, attempts: Sequence[AttemptRow], reports: Sequence[Report], source: str) -> None:
-    """Apply one report per attempt, gathered into as few writes as possible. The attempts are as they were before the call."""
-    await asyncio.gather(
+    """Apply one report per attempt, gathered into as few writes as possible. The attempts are as they were before the call.
+
+    When one cannot be applied its error is raised, after all the others have been.
+    """
+    outcomes = await asyncio.gather(
         *(
             apply(Said(account_id=a.account_id, attempt_id=a.id, report=report, source=source, quiet_s=a.quiet_s))
             for a, report in zip(attempts, reports, strict=True)
-        )
+        ),
+        return_exceptions=True,
     )
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome

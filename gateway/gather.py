@@ -1,16 +1,32 @@
 """Group commit: what many callers ask for at the same moment is written by one statement in one transaction.
 
 A few flushes run side by side, so that the next is being prepared while PostgreSQL works on the last.
-Never drops an item: each caller gets its own answer or the error of the flush that carried it.
+Never drops an item: each caller gets its own answer or the error of the flush that carried it. An error that one item may have
+caused is traced to it, so that the others are written without it: what is flushed must be safe to flush again.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import asyncpg
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+# What one item can bring upon all that are written with it: a rule of the database that it breaks, or code that cannot take it.
+# Not what is wrong with the database or the way to it, nor a deadlock: that meets every item alike.
+ONE_TO_BLAME = (
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.DataError,
+    asyncpg.RaiseError,
+    LookupError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+)
 
 
 class TooMuchWaitingError(RuntimeError):
@@ -75,17 +91,27 @@ class Gather(Generic[Item, Answer]):
         batch = [self._waiting.popleft() for _ in range(self._next_size())]
         self._in_flushes += len(batch)
         try:
-            answers = await self._flush([item for item, _ in batch])
-        except Exception as error:
-            for _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(error)
-            return
+            await self._answer(batch)
         finally:
             self._in_flushes -= len(batch)
-        for (_, answer), value in zip(batch, answers, strict=True):
-            if not answer.done():
-                answer.set_result(value)
+
+    async def _answer(self, batch: Sequence[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._flush([item for item, _ in batch])
+        except ONE_TO_BLAME as error:
+            if len(batch) == 1:
+                _fail(batch, error)
+                return
+            # Halves of halves, until whoever is to blame stands alone: nothing of a flush that raised this was written.
+            middle = len(batch) // 2
+            await self._answer(batch[:middle])
+            await self._answer(batch[middle:])
+        except Exception as error:
+            _fail(batch, error)
+        else:
+            for (_, answer), value in zip(batch, answers, strict=True):
+                if not answer.done():
+                    answer.set_result(value)
 
     def _next_size(self) -> int:
         size = min(len(self._waiting), self._max_items)
@@ -100,3 +126,9 @@ class Gather(Generic[Item, Answer]):
         """Wait until everything that was submitted is written."""
         while self._running:
             await asyncio.gather(*self._running, return_exceptions=True)
+
+
+def _fail(batch: Sequence[tuple[Any, asyncio.Future[Any]]], error: Exception) -> None:
+    for _, answer in batch:
+        if not answer.done():
+            answer.set_exception(error)

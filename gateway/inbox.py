@@ -5,6 +5,7 @@ A notice about something we do not know yet waits, since it may be faster than t
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -33,9 +34,10 @@ from schemas.report import Report, Taken
 
 _log = structlog.get_logger(__name__)
 
-_LEASE_S = 60.0
+_LEASE_S = 120.0
+_OF_LEASE = 0.9  # what began in time may be answered and booked in the rest
 _AT_ONCE = 200
-_MAX_READING = 64  # connections whose notices are read at the same time
+_TOGETHER = 32  # notices of one connection: as many as even a slow provider answers about within the lease
 _GIVE_UP_AFTER_S = DAY_S
 _MAX_WAIT_S = 300.0
 SOURCE = "notice"
@@ -63,45 +65,62 @@ class Inbox(Loop):
         self._apply = apply
         self._seal = seal
         self._metrics = metrics
-        self._reading: set[asyncio.Task[None]] = set()
+        self._reading: dict[str, asyncio.Task[None]] = {}  # by connection
         self._found: Gather[Named, list[AttemptRow]] = Gather(partial(find_attempts, pool))
         self._outcomes: Gather[NoticeOutcome, None] = Gather(partial(settle_notices, pool), in_flight=1)
 
     async def round(self) -> bool:
         """Read what is due; whether there may be more."""
-        notices = await claim_notices(self._pool, lease_s=_LEASE_S, limit=_AT_ONCE)
+        claimed_at = time.monotonic()
+        notices = await claim_notices(self._pool, lease_s=_LEASE_S, limit=_AT_ONCE, not_of=self._reading)
         by_connection: dict[str, list[NoticeRow]] = defaultdict(list)
         if notices:
             point("notices_claimed")
         for notice in notices:
             by_connection[notice.connection_id].append(notice)
-        for group in by_connection.values():
-            # In tasks of their own: a provider that is slow to be read must not delay the notices of others.
-            task = asyncio.create_task(self._settle(group))
-            self._reading.add(task)
-            task.add_done_callback(self._reading.discard)
-        if len(self._reading) >= _MAX_READING:
-            await asyncio.wait(self._reading, return_when=asyncio.FIRST_COMPLETED)
+        for connection_id, group in by_connection.items():
+            # A task each: a provider that is slow to be read must not delay the notices of others.
+            task = asyncio.create_task(self._settle(group, claimed_at + _LEASE_S * _OF_LEASE))
+            self._reading[connection_id] = task
+            task.add_done_callback(partial(self._over, connection_id))
         return len(notices) == _AT_ONCE
+
+    def _over(self, connection_id: str, _task: asyncio.Task[None]) -> None:
+        del self._reading[connection_id]
+        self.wake()  # for what has come in for it meanwhile
 
     async def close(self) -> None:
         """Stop claiming; finish what is being read."""
         await super().close()
         if self._reading:
-            await asyncio.wait(self._reading)
+            await asyncio.wait(self._reading.values())
 
-    async def _settle(self, notices: Sequence[NoticeRow]) -> None:
+    async def _settle(self, notices: Sequence[NoticeRow], read_before: float) -> None:
+        for start in range(0, len(notices), _TOGETHER):
+            some = notices[start : start + _TOGETHER]
+            if await self._settled(some, read_before) or len(some) == 1:
+                continue
+            for notice in some:  # so that the one that cannot be booked does not keep the others unsettled for ever
+                await self._settled([notice], read_before)
+
+    async def _settled(self, notices: Sequence[NoticeRow], read_before: float) -> bool:
         try:
-            outcomes = await self._read(notices)
+            async with asyncio.timeout(read_before - time.monotonic()):
+                outcomes = await self._read(notices)
             point("notices_read")
             await asyncio.gather(*(self._outcomes.submit(outcome) for outcome in outcomes))
+        except TimeoutError:
+            _log.warning("inbox.slow", connection=notices[0].connection_id, provider=notices[0].provider)
+            return True  # claimed anew when their lease is over; to begin once more would take as long
         except Exception:
             # They stay claimed until their lease runs out, and are read again.
+            self.on_round(self.name, "error")
             _log.exception("inbox.read_failed", connection=notices[0].connection_id)
-            return
+            return False
         point("notices_settled")
         for outcome in outcomes:
             self._metrics.notices.labels(outcome.notice.provider, outcome.state).inc()
+        return True
 
     async def _read(self, notices: Sequence[NoticeRow]) -> list[NoticeOutcome]:
         connection = await self._connections.get(notices[0].connection_id)

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import structlog
 
 from gateway.apply import Apply
-from gateway.calls import apply_all, cancel, read_back, submit_all
+from gateway.calls import apply_all, cancel, in_parts, read_back, submit_all
 from gateway.connections import Connection, Connections
 from gateway.dispatcher import lease_s, order_of, send_before_s
 from gateway.ids import new_id
-from gateway.loops import Loop
+from gateway.loops import Failures, Loop
 from gateway.points import point
 from gateway.reading_rules import may_cancel, may_resend
 from gateway.sealing import Seal
@@ -32,6 +32,8 @@ from schemas.report import NotFound, Report, Unclear
 _log = structlog.get_logger(__name__)
 _AT_ONCE = 200
 _LEASE_S = 120.0
+_OF_LEASE = 0.9  # what began in time may be answered and booked in the rest
+_WAIT_S = 1.0  # a round waits so long for what it has begun; what takes longer goes on beside the next ones
 SOURCE = "reconciler"
 
 
@@ -46,19 +48,45 @@ class Reconciler(Loop):
         self._connections = connections
         self._apply = apply
         self._seal = seal
+        self._checking: dict[str, asyncio.Task[None]] = {}  # by connection
 
     async def round(self) -> bool:
         """Read what is due; whether there may be more."""
-        due = await claim_due(self._pool, lease_s=_LEASE_S, limit=_AT_ONCE)
+        claimed_at = time.monotonic()
+        due = await claim_due(self._pool, lease_s=_LEASE_S, limit=_AT_ONCE, not_of=self._checking)
         if due:
             point("due_claimed")
         by_connection: dict[str, list[AttemptRow]] = defaultdict(list)
         for attempt in due:
             by_connection[attempt.connection_id].append(attempt)
-        await asyncio.gather(*(self._check(connection_id, group) for connection_id, group in by_connection.items()))
+        # A task each: a provider that is slow to be read must not keep the attempts of others waiting.
+        begun = [
+            self._begin(connection_id, group, claimed_at + _LEASE_S * _OF_LEASE)
+            for connection_id, group in by_connection.items()
+        ]
+        if begun:
+            await asyncio.wait(begun, timeout=_WAIT_S)
         return len(due) == _AT_ONCE
 
-    async def _check(self, connection_id: str, attempts: Sequence[AttemptRow]) -> None:
+    async def close(self) -> None:
+        """Stop claiming; finish what is being read."""
+        await super().close()
+        if self._checking:
+            await asyncio.wait(self._checking.values())
+
+    def _begin(self, connection_id: str, attempts: Sequence[AttemptRow], read_before: float) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._check(connection_id, attempts, read_before))
+        self._checking[connection_id] = task
+        task.add_done_callback(lambda ended: self._over(connection_id, ended))
+        return task
+
+    def _over(self, connection_id: str, task: asyncio.Task[None]) -> None:
+        del self._checking[connection_id]
+        if not task.cancelled() and (error := task.exception()):
+            self.on_round(self.name, "error")
+            _log.error("reconciler.check_failed", connection=connection_id, exc_info=error)
+
+    async def _check(self, connection_id: str, attempts: Sequence[AttemptRow], read_before: float) -> None:
         # A lease that ran out while sending: whoever sent it is gone, and the provider may have it or not.
         orphans = [a for a in attempts if a.state is AttemptState.SENDING]
         unknown = Unclear("the process that was sending it stopped before it knew the answer")
@@ -68,14 +96,23 @@ class Reconciler(Loop):
         connection = await self._connections.usable(connection_id)
         if not rest or connection is None:
             return  # they are due again when their lease is over
+        failures = Failures(self.name)
         await self._cancel(connection, [a for a in rest if a.cancel_asked and a.state is AttemptState.PENDING])
-        reports = await read_back(connection, rest)
-        await apply_all(self._apply, rest, reports, SOURCE)
-        await self._resend(
-            connection,
-            [a for a, r in zip(rest, reports, strict=True) if isinstance(r, NotFound) and may_resend(connection.contract, a)],
-        )
-        await self._give_up(connection, rest, reports)
+        for some in in_parts(rest):
+            try:
+                async with asyncio.timeout(read_before - time.monotonic()):
+                    reports = await read_back(connection, some)
+            except TimeoutError:
+                _log.warning("reconciler.slow", connection=connection_id, provider=connection.row.provider)
+                break  # somebody else may have claimed them by now
+            with failures.caught(connection=connection_id):  # what cannot be booked of one must not stop what the others need
+                await apply_all(self._apply, some, reports, SOURCE)
+            with failures.caught(connection=connection_id):
+                absent = [a for a, report in zip(some, reports, strict=True) if isinstance(report, NotFound)]
+                await self._resend(connection, [a for a in absent if may_resend(connection.contract, a)])
+            with failures.caught(connection=connection_id):
+                await self._give_up(connection, some, reports)
+        failures.end()
 
     async def _cancel(self, connection: Connection, attempts: Sequence[AttemptRow]) -> None:
         """Ask the provider to stop what somebody wants cancelled. Only the read that follows is believed."""

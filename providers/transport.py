@@ -156,7 +156,8 @@ class Transport:
         # arrived (field notes 3.3). So sends open a new one each time; reads may reuse.
         limit = self._max_connections
         connector = (
-            aiohttp.TCPConnector(limit=limit, socket_factory=self._socket_factory)
+            # A provider that hangs must leave connections to the others.
+            aiohttp.TCPConnector(limit=limit, limit_per_host=limit // 4, socket_factory=self._socket_factory)
             if keep_alive
             else aiohttp.TCPConnector(limit=limit, socket_factory=self._socket_factory, force_close=True)
         )

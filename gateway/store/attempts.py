@@ -243,11 +243,14 @@ async def get_attempts(pool: Pool, ids: Iterable[tuple[str, str]]) -> dict[str, 
     return {record["id"]: attempt_row(record) for record in records}
 
 
-async def claim_due(pool: Pool, *, lease_s: float, limit: int) -> list[AttemptRow]:
-    """Attempts that are due to be read, open or watched; each is ours until the lease runs out."""
+async def claim_due(pool: Pool, *, lease_s: float, limit: int, not_of: Iterable[str] = ()) -> list[AttemptRow]:
+    """Attempts that are due to be read, open or watched; each is ours until the lease runs out.
+
+    `not_of`: connections whose attempts are left alone.
+    """
     records = await pool.fetch(
         f"""with due as (
-                select account_id, id from attempt where check_at <= now()
+                select account_id, id from attempt where check_at <= now() and connection_id <> all($3::text[])
                  order by check_at limit $2 for update skip locked
             ), leased as (
                 update attempt a set check_at = now() + make_interval(secs => $1), checks = a.checks + 1
@@ -256,6 +259,7 @@ async def claim_due(pool: Pool, *, lease_s: float, limit: int) -> list[AttemptRo
             select {_COLUMNS} from leased a join payout p on p.account_id = a.account_id and p.id = a.payout_id""",
         lease_s,
         limit,
+        list(not_of),
     )
     return [attempt_row(record) for record in records]
 

@@ -1,6 +1,6 @@
 """The inbox: notices, proven at the edge and stored as they came, and claims for reading them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.store.database import Pool
@@ -38,11 +38,12 @@ async def add_notices(pool: Pool, notices: Sequence[NewNotice]) -> list[bool]:
     return [n.id in new for n in notices]
 
 
-async def claim_notices(pool: Pool, *, lease_s: float, limit: int) -> list[NoticeRow]:
-    """Notices to be read now; each is ours until the lease runs out."""
+async def claim_notices(pool: Pool, *, lease_s: float, limit: int, not_of: Iterable[str] = ()) -> list[NoticeRow]:
+    """Notices to be read now; each is ours until the lease runs out. `not_of`: connections whose notices are left alone."""
     records = await pool.fetch(
         """with due as (
-               select account_id, connection_id, digest from notice where state = 'new' and due_at <= now()
+               select account_id, connection_id, digest from notice
+                where state = 'new' and due_at <= now() and connection_id <> all($3::text[])
                 order by due_at limit $2 for update skip locked
            )
            update notice n set due_at = now() + make_interval(secs => $1), tries = n.tries + 1
@@ -51,6 +52,7 @@ async def claim_notices(pool: Pool, *, lease_s: float, limit: int) -> list[Notic
                      extract(epoch from now() - n.received_at)::float8 as age_s""",
         lease_s,
         limit,
+        list(not_of),
     )
     return [NoticeRow(**record) for record in records]
 

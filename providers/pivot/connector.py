@@ -5,8 +5,10 @@ batch, never invents a key, and never says "not found" of anything but a read by
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote as quote_path
 
@@ -21,7 +23,7 @@ from providers.pivot.rows import body_of, destination_of, destination_problem, r
 from providers.pivot.settings import PivotSecrets, PivotSettings
 from providers.pivot.tables import ACCEPTED, IN_PROCESS, MISSING
 from providers.proof import static_secret
-from providers.reads import each
+from providers.reads import a_few_at_once, each
 from providers.transport import Answer, Transport
 from providers.words import quote, reference
 from schemas.checks import Channel, DestinationCheck, ProviderBalance, Verdict
@@ -82,11 +84,13 @@ class PivotConnector:
 
     async def find(self, lookups: Sequence[Lookup]) -> list[Report]:
         """By the request's uuid where we know it, a page at a time; by referenceId for all others."""
+        keys: dict[str, set[str]] = defaultdict(set)
+        for lookup in lookups:
+            if lookup.submission_ref is not None:
+                keys[lookup.submission_ref].add(lookup.key)
         reports: dict[str, Report] = {}
-        for submission_ref in dict.fromkeys(lookup.submission_ref for lookup in lookups):
-            if submission_ref is not None:
-                keys = {lookup.key for lookup in lookups if lookup.submission_ref == submission_ref}
-                reports.update(await self._find_submission(submission_ref, keys))
+        for found in await a_few_at_once([partial(self._find_submission, ref, its_keys) for ref, its_keys in keys.items()]):
+            reports.update(found)
         singles = [lookup for lookup in lookups if lookup.key not in reports]
         now = singles[:MAX_SINGLE_READS]
         reports.update(zip((lookup.key for lookup in now), await each(self._find_single, now), strict=True))

@@ -67,8 +67,10 @@ CREATE_CODE: Table[Refusal | NotProof] = Table(
         "amount_below_limit": Refusal(FailureCode.AMOUNT_NOT_ALLOWED, about_row=True),
         "amount_above_limit": Refusal(FailureCode.AMOUNT_NOT_ALLOWED, about_row=True),
         "unsupported_channel_code": Refusal(FailureCode.INVALID_DESTINATION, about_row=True),
-        "balance_insufficient": Refusal(FailureCode.INSUFFICIENT_PROVIDER_FUNDS),  # rare: usually 00 and then PENDING
-        "daily_payout_limit_exceeded": Refusal(FailureCode.REJECTED_BY_PROVIDER),  # the merchant's limit
+        # Rare: usually 00 and then PENDING. Of a batch it may be the sum that is too much, like the merchant's limit next: each
+        # row is judged alone.
+        "balance_insufficient": Refusal(FailureCode.INSUFFICIENT_PROVIDER_FUNDS, about_row=True),
+        "daily_payout_limit_exceeded": Refusal(FailureCode.REJECTED_BY_PROVIDER, about_row=True),
         # Speaks of a payout id, which a create of ours does not carry, so the address is wrong; or of an inquiry that a row
         # names: see FIELD_REFUSAL.
         MISSING: Refusal(FailureCode.CONFIGURATION, RefusalCause.CONNECTION),

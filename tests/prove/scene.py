@@ -235,7 +235,7 @@ class Scene:
                 assert answer.status == 200, await answer.text()
             await self.gateway.inbox.round()
             while self.gateway.inbox._reading:
-                await next(iter(self.gateway.inbox._reading))
+                await next(iter(self.gateway.inbox._reading.values()))
 
     # --- the end
 

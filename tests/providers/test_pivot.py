@@ -289,9 +289,11 @@ class TestPivot(NetworkContract):
             assert await self.causes(server, transport, error(code)) == [RefusalCause.ALONE] * 4
         assert await self.causes(server, transport, error("field_required", field="payouts[9].x")) == [RefusalCause.ALONE] * 4
 
-    async def test_refusals_of_the_whole(self, server: Scripted, transport: Transport) -> None:
+    async def test_a_sum_that_is_too_much_is_nobodys_fault(self, server: Scripted, transport: Transport) -> None:
+        """One large row must not fail those that the balance or the limit would still carry: each is judged alone."""
         for code in ("balance_insufficient", "daily_payout_limit_exceeded"):
-            assert await self.causes(server, transport, error(code)) == [RefusalCause.PAYOUT] * 4
+            assert await self.causes(server, transport, error(code)) == [RefusalCause.ALONE] * 4
+            assert await self.causes(server, transport, error(code), count=1) == [RefusalCause.PAYOUT]
 
     async def test_without_atomic_batches_a_refusal_proves_nothing(self, server: Scripted, transport: Transport) -> None:
         """V-8 switched off."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import asyncpg
 import pytest
 
 from gateway.gather import Gather, TooMuchWaitingError
@@ -51,6 +52,22 @@ async def test_a_flush_that_fails_tells_those_that_it_carried_and_nobody_else() 
     answers = await asyncio.gather(*(gather.submit(n) for n in range(6)), return_exceptions=True)
     assert [a if isinstance(a, int) else type(a) for a in answers] == [0, 1, ConnectionError, ConnectionError, 4, 5]
     assert await asyncio.wait_for(gather.submit(7), SOON_S) == 7
+
+
+async def test_an_error_that_one_item_causes_meets_that_item_alone() -> None:
+    flushes: list[list[int]] = []
+
+    async def flush(items: list[int]) -> list[int]:
+        flushes.append(items)
+        if 70 in items:
+            raise asyncpg.CheckViolationError("a rule of the books")
+        return items
+
+    gather = Gather(flush, in_flight=1)
+    answers = await asyncio.gather(*(gather.submit(n) for n in range(100)), return_exceptions=True)
+    assert isinstance(answers.pop(70), asyncpg.CheckViolationError)
+    assert answers == [n for n in range(100) if n != 70]
+    assert len(flushes) < 20, "halves of halves, not one by one"
 
 
 async def test_a_caller_that_goes_away_takes_nothing_back() -> None:
