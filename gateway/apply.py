@@ -108,7 +108,6 @@ class Apply:
         change = change_of(attempt, decision, self._contract_of(attempt.provider), None)
         if await record_changes(self._pool, [change]):
             self._count(attempt, decision)
-            _log.error("payout.needs_review", payout=attempt.payout_id, attempt=attempt.id, reason=reason)
 
     async def cancel_queued(self, payout: PayoutRow, *, source: str, request_key: str, fingerprint: bytes) -> None:
         """Cancel a payout that was never sent. Raises `MovedOnError` when it has just gone out, and `WaitsForLookupError`."""
@@ -354,3 +353,11 @@ class Apply:
             phase=decision.phase,
             attempt_state=decision.attempt_state,
         )
+        if decision.review_reason not in (None, attempt.review_reason):  # whatever the phase: a final one stays beside it
+            _log.error(
+                "payout.needs_review",
+                payout=attempt.payout_id,
+                attempt=attempt.id,
+                phase=decision.phase,
+                reason=decision.review_reason,
+            )

@@ -1,7 +1,7 @@
 """The command `payout-gateway`: from its first moment to its exit status, without a traceback for what a person can put right.
 
-The commands are in `cli_processes`, `cli_accounts`, `cli_channels`, `cli_incidents`, `cli_lookback` and `cli_providers`, their
-work in `running`, `onboarding`, `demo`, `incidents`, `lookback` and `new_provider`.
+The commands are in `cli_processes`, `cli_accounts`, `cli_channels`, `cli_desk`, `cli_incidents`, `cli_lookback` and
+`cli_providers`, their work in `running`, `onboarding`, `demo`, `incidents`, `lookback` and `new_provider`.
 """
 
 import signal

@@ -14,6 +14,7 @@ from gateway import logs
 from gateway.app import DemoKeysError
 from gateway.cli_accounts import account_app, connection_app, key_app
 from gateway.cli_channels import connection_channels
+from gateway.cli_desk import desk_app
 from gateway.cli_holds import hold_app
 from gateway.cli_incidents import connection_resume, incident_app, verify
 from gateway.cli_lookback import lookback_app
@@ -53,6 +54,7 @@ app.add_typer(account_app)
 app.add_typer(key_app)
 app.add_typer(hold_app)
 app.add_typer(connection_app)
+app.add_typer(desk_app)
 connection_app.command("channels")(connection_channels)
 connection_app.command("resume")(connection_resume)
 app.add_typer(incident_app)

@@ -19,8 +19,9 @@ from gateway.store.holds import is_held
 from gateway.store.incidents import open_incidents
 from gateway.store.lookbacks import look_back_ages
 from gateway.store.notices import inbox_age
-from gateway.store.payouts import phase_counts, review_age
+from gateway.store.payouts import phase_counts
 from gateway.store.provider_balances import lowest_balances
+from gateway.store.reviews import review_age
 from schemas.contract import Contract
 from schemas.money import to_decimal
 

@@ -35,6 +35,11 @@ _QUERY: dict[str, dict[str, Any]] = {
     "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
     "createdAfter": {"type": "string", "format": "date-time"},
     "createdBefore": {"type": "string", "format": "date-time"},
+    "needsPerson": {
+        "type": "boolean",
+        "description": "Whether a person has to look at it (`reviewReason` is set): in `needs_review`, or in a final phase "
+        "that the provider contradicts.",
+    },
 }
 
 

@@ -30,7 +30,7 @@ class Operation:
 _V1 = "/api/v1"
 _LIST_FILTERS = (
     *("limit", "cursor", "status", "phase", "provider", "connectionId", "currency", "merchantReference"),
-    *("createdAfter", "createdBefore"),
+    *("createdAfter", "createdBefore", "needsPerson"),
 )
 
 # Static paths before `{id}`: the router takes the first that fits.

@@ -60,6 +60,8 @@ def _created_reason(found: Route) -> str:
     return ". Mind: ".join([route_taken, *chosen.contract.side_effects])
 
 
+_YES_OR_NO = {"true": True, "false": False}
+
 _REFUSALS: dict[CreateOutcome, tuple[int, str, str, str]] = {
     CreateOutcome.KEY_REUSED: (
         409,
@@ -200,6 +202,12 @@ def _choice(given: dict[str, str], name: str, known: type[Status] | type[Phase])
     return given.get(name)
 
 
+def _yes_or_no(given: dict[str, str], name: str) -> bool | None:
+    if name in given and given[name] not in _YES_OR_NO:
+        raise ApiError(400, "validation_error", f"{name} must be true or false", field=name)
+    return _YES_OR_NO.get(given.get(name, ""))
+
+
 async def list_(request: web.Request) -> web.Response:
     """`GET /api/v1/payouts`, newest first."""
     parts = parts_of(request)
@@ -207,7 +215,7 @@ async def list_(request: web.Request) -> web.Response:
     given = query(
         request,
         *("limit", "cursor", "status", "phase", "provider", "connectionId", "currency", "merchantReference"),
-        *("createdAfter", "createdBefore"),
+        *("createdAfter", "createdBefore", "needsPerson"),
     )
     limit = limit_of(given)
     place = cursor.decode(given.get("cursor"), ids.PAYOUT)
@@ -220,6 +228,7 @@ async def list_(request: web.Request) -> web.Response:
         merchant_reference=given.get("merchantReference"),
         created_after=_time(given, "createdAfter"),
         created_before=_time(given, "createdBefore"),
+        needs_person=_yes_or_no(given, "needsPerson"),
     )
     rows = await payouts.list_payouts(
         parts.pool, caller.account_id, wanted, before_id=place[0] if place else None, limit=limit + 1

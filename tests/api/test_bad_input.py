@@ -452,6 +452,7 @@ QUERIES = {
     "limit of the ledger": (ENTRIES, "limit=1000", "limit"),
     "limit of the cards": ("/api/v1/cards", "limit=x", "limit"),
     "unknown parameter": (PAYOUTS, "page=2", "page"),
+    "neither yes nor no": (PAYOUTS, "needsPerson=1", "needsPerson"),
     "unknown parameter of the ledger": (ENTRIES, "status=paid", "status"),
     "unknown parameter of the cards": ("/api/v1/cards", "status=active", "status"),
     "unknown parameter of the balance": (f"{PAYOUTS}/balance", "limit=1", "limit"),
