@@ -94,11 +94,17 @@ class RoutingPolicy(Request):
     fees: Annotated[dict[ConnectionId, dict[Currency, Fee]], Field(max_length=_MANY, default_factory=dict)]
     failover: Failover = Failover()
 
-    def connections(self) -> set[str]:
-        """Every connection that the policy names."""
-        strategies = [self.otherwise, *(rule.use for rule in self.rules)]
-        named = {c for s in strategies for c in [*(s.connections or ()), *(s.weights or ())]}
-        return named | set(self.fees)
+    def strategies(self) -> list[tuple[str, Strategy]]:
+        """Every strategy, with where it stands."""
+        return [*((f"rules.{place}.use", rule.use) for place, rule in enumerate(self.rules)), ("otherwise", self.otherwise)]
+
+    def connections(self) -> list[tuple[str, str]]:
+        """Every connection that the policy names, with where it stands."""
+        return [
+            *((f"{where}.connections", named) for where, use in self.strategies() for named in use.connections or ()),
+            *((f"{where}.weights", named) for where, use in self.strategies() for named in use.weights or ()),
+            *(("fees", named) for named in self.fees),
+        ]
 
 
 DEFAULT_POLICY = RoutingPolicy()

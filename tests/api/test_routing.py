@@ -1,5 +1,7 @@
 """Routing at the edge: the policy, and the preview of a route, which sends nothing."""
 
+import json
+
 import pytest
 
 from tests.api.asking import PAYOUTS, ask, everything
@@ -81,19 +83,46 @@ async def test_a_country_is_a_wish_that_the_contract_can_refuse(shop):
         ({"failover": {"maxAttempts": 0}}, "failover.maxAttempts"),
         ({"failover": {"maxAttempts": True}}, "failover.maxAttempts"),
         ({"failovers": {}}, "failovers"),
+        ({"failover": {"providers": ["pivot", "xendti"]}}, "failover.providers"),
+        ({"rules": [{"name": "x", "when": {"amountFrom": 2, "amountTo": 1}, "use": {}}]}, "rules.0.when.amountFrom"),
+        ({"otherwise": {"by": "split", "weights": {"MANUAL": 0, "PIVOT": 0}}}, "otherwise.weights"),
+        ({"otherwise": {"by": "pin", "connections": ["MANUAL", "PIVOT", "MANUAL"]}}, "otherwise.connections"),
+        (
+            {"rules": [{"name": "x", "when": {}, "use": {"by": "pin", "connections": ["PIVOT", "PIVOT"]}}]},
+            "rules.0.use.connections",
+        ),
     ],
 )
 async def test_a_policy_that_makes_no_sense_is_refused(shop, policy, field):
-    answer = await ask(shop, "PUT", ROUTING, policy)
+    text = json.dumps(policy).replace("MANUAL", shop.connections["manual"]).replace("PIVOT", shop.connections["pivot"])
+    answer = await ask(shop, "PUT", ROUTING, json.loads(text))
     assert answer.refusal == (400, "validation_error", field)
     assert (await ask(shop, "GET", ROUTING)).data["otherwise"]["by"] == "priority"
 
 
 async def test_a_policy_names_connections_of_its_own_account_only(shop, world):
     other = await world.merchant(providers=("manual",))
+    own = {"name": "own", "when": {}, "use": {"connections": [shop.connections["manual"]]}}
     for stranger in (STRANGER, other.connections["manual"]):
-        answer = await ask(shop, "PUT", ROUTING, {"otherwise": {"connections": [stranger]}})
-        assert answer.refusal == (422, "unknown_connection", "connections")
+        for policy, field in (
+            ({"otherwise": {"connections": [stranger]}}, "otherwise.connections"),
+            ({"otherwise": {"by": "split", "weights": {stranger: 1}}}, "otherwise.weights"),
+            ({"rules": [own, own | {"use": {"connections": [stranger]}}]}, "rules.1.use.connections"),
+            ({"fees": {stranger: {}}}, "fees"),
+        ):
+            answer = await ask(shop, "PUT", ROUTING, policy)
+            assert answer.refusal == (422, "unknown_connection", field)
+            assert answer.error["details"] == [{"field": field, "connectionId": stranger}]
+
+
+async def test_limits_that_meet_and_one_weight_are_enough(shop):
+    when = {"amountFrom": 5, "amountTo": 5}
+    weights = {shop.connections["manual"]: 0, shop.connections["pivot"]: 1}
+    policy = {
+        "rules": [{"name": "x", "when": when, "use": {"by": "split", "weights": weights}}],
+        "failover": {"providers": ["manual", "xendit"]},
+    }
+    assert (await ask(shop, "PUT", ROUTING, policy)).status == 200
 
 
 @pytest.mark.parametrize("body", [{}, PAYOUT | {"amount": 0}, PAYOUT | {"surprise": 1}])
