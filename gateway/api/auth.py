@@ -12,6 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
+from gateway.api.body import query
 from gateway.api.envelope import ApiError
 from gateway.recall import Recall
 from gateway.sealing import Seal, key_place
@@ -69,7 +70,7 @@ class Auth:
         self._callers = Recall(self._find, for_s=_REMEMBER_S)
 
     async def caller(self, request: web.Request, scope: str, body: bytes) -> Caller:
-        """Who asks, if their key has this scope. Raises `ApiError` 401 or 403."""
+        """Who asks, if their key has this scope. Raises `ApiError` 401 or 403, and 400 for a parameter that is not known."""
         headers = request.headers.getall("Authorization", [])
         if len(headers) > 1:
             raise ApiError(400, "validation_error", "Send one Authorization header.", field="Authorization")
@@ -94,6 +95,8 @@ class Auth:
             raise ApiError(
                 403, "insufficient_scope", "This key cannot act for another account.", field="X-Plugipay-On-Behalf-Of"
             )
+        if request.query_string:  # here for all operations: a `dryRun=true` that is overlooked pays
+            query(request)
         return caller
 
     async def _signed(self, request: web.Request, key_id: str, signature: str, body: bytes) -> Caller:

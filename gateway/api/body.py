@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from gateway.api.envelope import ApiError
+from gateway.api.operations import QUERY_OF
 from schemas.money import CURRENCY_EXPONENT
 from schemas.strict_json import StrictJsonError, load_object
 
@@ -141,8 +142,10 @@ def idempotency_key(request: web.Request) -> str:
     return values[0]
 
 
-def query(request: web.Request, *known: str) -> dict[str, str]:
-    """The query, each parameter at most once and none that is not known."""
+def query(request: web.Request) -> dict[str, str]:
+    """The query, each parameter at most once and none that the table of operations does not know here."""
+    resource = request.match_info.route.resource
+    known = QUERY_OF[request.method, resource.canonical] if resource else ()
     given: dict[str, str] = {}
     for name, value in request.query.items():
         if name not in known:

@@ -66,7 +66,7 @@ async def list_(request: web.Request) -> web.Response:
     """`GET /api/v1/cards`, newest first."""
     parts = parts_of(request)
     caller = await parts.auth.caller(request, CARD_READ, await read_body(request))
-    given = query(request, "limit", "cursor")
+    given = query(request)
     limit = limit_of(given)
     place = cursor.decode(given.get("cursor"), ids.CARD)
     rows = await cards.list_cards(parts.pool, caller.account_id, before_id=place[0] if place else None, limit=limit + 1)

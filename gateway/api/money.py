@@ -19,7 +19,7 @@ async def balance(request: web.Request) -> web.Response:
     """`GET /api/v1/payouts/balance`: the account's default currency, or `?currency=`; every other one beside it."""
     parts = parts_of(request)
     caller = await parts.auth.caller(request, PAYOUT_READ, await read_body(request))
-    currency = currency_of(query(request, "currency")) or caller.default_currency
+    currency = currency_of(query(request)) or caller.default_currency
     rows = {row.currency: row for row in await ledger.balances(parts.pool, caller.account_id)}
     asked = rows.get(currency) or BalanceRow(currency=currency, available=0, in_transit=0, paid_out=0)
     return ok(request, {**views.balance(asked), "balances": [views.balance(row) for row in rows.values()]})
@@ -76,7 +76,7 @@ async def entries(request: web.Request) -> web.Response:
     """`GET /api/v1/ledger/entries`, newest first."""
     parts = parts_of(request)
     caller = await parts.auth.caller(request, LEDGER_READ, await read_body(request))
-    given = query(request, "limit", "cursor", "currency", "payoutId")
+    given = query(request)
     limit = limit_of(given)
     place = cursor.decode(given.get("cursor"), ids.LEDGER_TRANSACTION, parts=2)
     rows = await ledger.entries(

@@ -84,3 +84,4 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("openapi", "GET", "/openapi.json", "This description", "seeing", is_authenticated=False),
     Operation("docs", "GET", "/docs", "This description, for people", "seeing", is_authenticated=False),
 )  # fmt: skip
+QUERY_OF = {(operation.method, operation.path): operation.query for operation in OPERATIONS}

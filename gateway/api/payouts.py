@@ -212,11 +212,7 @@ async def list_(request: web.Request) -> web.Response:
     """`GET /api/v1/payouts`, newest first."""
     parts = parts_of(request)
     caller = await parts.auth.caller(request, PAYOUT_READ, await read_body(request))
-    given = query(
-        request,
-        *("limit", "cursor", "status", "phase", "provider", "connectionId", "currency", "merchantReference"),
-        *("createdAfter", "createdBefore", "needsPerson"),
-    )
+    given = query(request)
     limit = limit_of(given)
     place = cursor.decode(given.get("cursor"), ids.PAYOUT)
     wanted = PayoutFilter(

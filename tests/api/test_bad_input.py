@@ -491,6 +491,15 @@ async def test_queries(shop, path, query, field):
     assert answer.error["message"].startswith(field)
 
 
+@pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.is_authenticated], ids=lambda operation: operation.name)
+async def test_no_operation_overlooks_a_parameter_that_it_does_not_know(shop, operation):
+    """`dryRun=true` is what a careful merchant tries first, with money in it."""
+    path = operation.path.replace("{id}", shop.card if "cards" in operation.path else shop.waiting)
+    body = GOOD if operation.request is CreatePayout else {} if operation.request else None
+    answer = await ask(shop, operation.method, f"{path}?dryRun=true", body)
+    assert answer.refusal == (400, INVALID, "dryRun")
+
+
 # --- ids and paths ---
 
 
