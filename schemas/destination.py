@@ -4,7 +4,7 @@ Account numbers and card tokens never show in a repr, so that no log or tracebac
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -31,8 +31,16 @@ class _Destination(BaseModel):
     )
 
 
+def _told_apart(schema: dict[str, Any]) -> None:
+    """A merchant has to send the type, which tells the destinations apart; only we make one without it."""
+    del schema["properties"]["type"]["default"]
+    schema["required"].insert(0, "type")
+
+
 class BankAccount(_Destination):
     """A bank account. Lengths from the Plugipay sheet, section 7.1."""
+
+    model_config = ConfigDict(json_schema_extra=_told_apart)
 
     type: Literal["bank_account"] = "bank_account"
     bank_code: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_-]+$"), Printable] | None = None

@@ -14,7 +14,11 @@ from schemas.money import CURRENCY_EXPONENT, MAX_AMOUNT_MINOR
 from schemas.resolution import WITHDRAW, Outcome
 from schemas.text import Printable, one_of
 
-Currency = Annotated[str, one_of(CURRENCY_EXPONENT, "an ISO 4217 currency")]
+Currency = Annotated[
+    str,
+    one_of(CURRENCY_EXPONENT, "an ISO 4217 currency"),
+    Field(json_schema_extra={"pattern": "^[A-Z]{3}$"}),
+]
 AmountMinor = Annotated[
     int, Field(ge=1, le=MAX_AMOUNT_MINOR, description="Integer minor units by ISO 4217: 1500000 IDR = 15,000.00")
 ]

@@ -5,7 +5,12 @@ Control characters are refused, since they break logs, statements and bank files
 
 from collections.abc import Container
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+# What every dialect of patterns can say of it: no control characters, and something else than spaces.
+_PRINTABLE = r"^ *[^\x00-\x20\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 
 
 def _printable(value: str) -> str:
@@ -16,9 +21,17 @@ def _printable(value: str) -> str:
     return value
 
 
+class _Described(AfterValidator):
+    """A validator that the API's description shows, too, where the text has no stricter pattern."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"pattern": _PRINTABLE, **handler(core_schema)}
+
+
 # Beside the length, not around it: `Annotated[str, Field(min_length=1, max_length=100), Printable]`. Pydantic checks a length
 # that comes after a validator in Python, which takes ten times as long.
-Printable = AfterValidator(_printable)
+Printable = _Described(_printable)
 
 
 def one_of(known: Container[str], what: str) -> AfterValidator:

@@ -27,7 +27,11 @@ _ERRORS = {
     "503": "Try again after Retry-After; the same Idempotency-Key is safe.",
     "default": "Whatever else goes wrong is told in the same envelope, too: 405, 408, 413, 415, 417 and 500.",
 }
-_ERRORS_OF_A_NOTICE = {"401": "The notice is not proven to come from the provider.", "default": _ERRORS["default"]}
+# Of the operations that ask for no key.
+_OWN_ERRORS = {
+    "receive_notice": {"401": "The notice is not proven to come from the provider.", "default": _ERRORS["default"]},
+    "readyz": {"503": "Send it nothing: it is stopping, or its database does not answer."},
+}
 _QUERY: dict[str, dict[str, Any]] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 100},
     "status": {"type": "string", "enum": list(Status)},
@@ -92,9 +96,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
 
 
 def _errors(operation: Operation) -> dict[str, str]:
-    if operation.is_authenticated:
-        return _ERRORS
-    return _ERRORS_OF_A_NOTICE if operation.name == "receive_notice" else {}
+    return _ERRORS if operation.is_authenticated else _OWN_ERRORS.get(operation.name, {})
 
 
 def _describe(operation: Operation) -> dict[str, Any]:

@@ -19,8 +19,10 @@ from gateway.api.operations import OPERATIONS
 from gateway.api.routes import HANDLERS
 from gateway.settings import Role
 from schemas import answers
+from schemas.destination import BankAccount
 from schemas.failure import FailureCode
 from schemas.payout import Phase
+from schemas.requests import CreatePayout
 from tests.api.asking import PAYOUTS, ask, check_envelope, operation_of, secrets_of
 from tests.flows.world import BANK
 
@@ -266,6 +268,41 @@ def test_the_schemas_are_closed_and_speak_camel_case(described):
             assert re.fullmatch(r"[a-z]+([A-Z][a-z]*|\d)*", field), (name, field)
     amount = described["components"]["schemas"]["CreatePayout"]["properties"]["amount"]
     assert (amount["type"], amount["minimum"], amount["maximum"]) == ("integer", 1, 2**53 - 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "refused", "taken"),
+    [
+        ("CreatePayout", "currency", ["idr", "ID", "IDRX"], ["IDR"]),
+        ("CreatePayout", "note", ["a\nb", "a\x00", "a\u0085b", "  "], [" rent of March ", "PT Süß 株式会社"]),
+        ("BankAccount", "bankName", [" ", "\tBCA"], ["BCA"]),
+        ("BankAccount", "bankAccountHolder", ["   ", "A\x7f"], ["PT Contoh"]),
+        ("BankAccount", "bankCode", ["B CA"], ["BCA"]),
+    ],
+)
+def test_the_description_refuses_what_the_gateway_refuses(described, name, field, refused, taken):
+    model = {"CreatePayout": CreatePayout, "BankAccount": BankAccount}[name]
+    good = {"amount": 1, "currency": "IDR"} if model is CreatePayout else {"type": "bank_account", **BANK}
+    schema = described["components"]["schemas"][name]["properties"][field]
+    pattern = (schema.get("anyOf") or [schema])[0]["pattern"]
+    for text in taken:
+        model.model_validate(good | {field: text})
+        assert re.search(pattern, text), text
+    for text in refused:
+        with pytest.raises(ValidationError):
+            model.model_validate(good | {field: text})
+        assert not re.search(pattern, text), text
+
+
+def test_every_destination_has_to_say_its_type(described):
+    for name in ("BankAccount", "Card", "Balance"):
+        schema = described["components"]["schemas"][name]
+        assert "type" in schema["required"]
+        assert "default" not in schema["properties"]["type"]
+
+
+def test_the_description_says_when_it_is_not_ready(described):
+    assert set(described["paths"]["/readyz"]["get"]["responses"]) == {"200", "503"}
 
 
 async def test_no_error_comes_that_is_not_described(shop, described):
