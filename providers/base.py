@@ -89,6 +89,14 @@ class Connector(Protocol):
         """Ask to stop a payout, where the contract's `cancel` allows it. Only the report of a later read is believed."""
         ...
 
+    def card_problem(self, card_fields: Mapping[str, str]) -> str | None:
+        """What must be changed in card fields before they can be handed on, for their merchant; None where nothing is known.
+
+        Pure, and never quotes a value.
+        """
+        del card_fields
+        return None
+
     async def save_card(self, card_id: str, card_fields: Mapping[str, str]) -> Report:
         """Hand encrypted card fields on for saving, where the contract's `saves_cards` says so; kept nowhere.
 

@@ -145,7 +145,11 @@ class SaveCard(Request):
     provider: Annotated[str, Field(max_length=40, pattern=r"^[a-z0-9_]+$")] | None = None
     card_fields: Annotated[
         dict[Annotated[str, Field(max_length=60)], Annotated[str, Field(max_length=4000)]], Field(min_length=1, max_length=20)
-    ] = Field(repr=False)
+    ] = Field(
+        repr=False,
+        description="All of the fields that the provider needs, each encrypted for it. Plexy: encryptedCardNumber, "
+        "encryptedExpiryMonth, encryptedExpiryYear, encryptedCvv, encryptedCardholderName",
+    )
 
 
 class CreditBalance(Request):

@@ -31,6 +31,9 @@ async def save(request: web.Request) -> web.Response:
     key = idempotency_key(request)
     given = parse(SaveCard, request, body)
     connection_id = await _connection_id(parts, caller, given)
+    connection = await parts.connections.usable(connection_id)
+    if connection and (problem := connection.connector.card_problem(given.card_fields)):
+        raise ApiError(400, "validation_error", f"cardFields {problem}. Nothing was saved or kept.", field="cardFields")
     row, is_new = await cards.create_card(
         parts.pool,
         account_id=caller.account_id,

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from multidict import CIMultiDictProxy
 
-from providers.base import UnreadableNoticeError
+from providers.base import Connector, UnreadableNoticeError
 from providers.manual.settings import ManualSecrets, ManualSettings
 from providers.transport import Transport
 from schemas.checks import Channel, DestinationCheck, ProviderBalance, Verdict
@@ -16,7 +16,7 @@ from schemas.order import Lookup, Order
 from schemas.report import NotSent, Progress, Report, Taken, Unclear
 
 
-class ManualConnector:
+class ManualConnector(Connector):
     """See `providers.base.Connector`."""
 
     async def submit(self, submission_key: str, orders: Sequence[Order]) -> list[Report]:

@@ -13,7 +13,7 @@ from urllib.parse import quote as quote_path
 from multidict import CIMultiDictProxy
 
 from providers.answers import found_object
-from providers.base import UnreadableNoticeError
+from providers.base import Connector, UnreadableNoticeError
 from providers.mollie.contract import CONTRACT
 from providers.mollie.history import History
 from providers.mollie.reading import Reader
@@ -37,7 +37,7 @@ PER_PAGE = 50
 SIGNATURE_HEADER = "X-Mollie-Signature"
 
 
-class MollieConnector:
+class MollieConnector(Connector):
     """See `providers.base.Connector`."""
 
     def __init__(self, settings: MollieSettings, secrets: MollieSecrets, transport: Transport) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import quote as quote_path
 from multidict import CIMultiDictProxy
 
 from providers.answers import json_object, money_of
-from providers.base import UnreadableNoticeError
+from providers.base import Connector, UnreadableNoticeError
 from providers.pivot.access_token import AccessToken
 from providers.pivot.inquiry import InquiryReader
 from providers.pivot.reading import Reader, key_of, rows_of, token_refused
@@ -42,7 +42,7 @@ MAX_SINGLE_READS = 50  # per `find`; the rest waits for the next round
 Call = Callable[[str], Awaitable[Answer | NotSent | Unclear]]
 
 
-class PivotConnector:
+class PivotConnector(Connector):
     """See `providers.base.Connector`."""
 
     def __init__(self, settings: PivotSettings, secrets: PivotSecrets, transport: Transport) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote as quote_path
 from multidict import CIMultiDictProxy
 
 from providers.answers import found_object, json_object
-from providers.base import UnreadableNoticeError
+from providers.base import Connector, UnreadableNoticeError
 from providers.plexy.amounts import CURRENCY, to_number
 from providers.plexy.reading import Reader, plain
 from providers.plexy.settings import PlexySecrets, PlexySettings
@@ -34,7 +34,7 @@ from schemas.strict_json import StrictJsonError, load_object
 MAX_CARD_DIGITS = 19  # a card number in the clear; encrypted fields are far longer and hold letters
 
 
-class PlexyConnector:
+class PlexyConnector(Connector):
     """See `providers.base.Connector`."""
 
     def __init__(self, settings: PlexySettings, secrets: PlexySecrets, transport: Transport) -> None:
@@ -95,12 +95,18 @@ class PlexyConnector:
         del lookup
         return Unclear("Plexy has no cancel")
 
+    def card_problem(self, card_fields: Mapping[str, str]) -> str | None:
+        """All of the fields and no others (X-5), and none of them in the clear."""
+        if set(card_fields) != set(self._settings.card_fields):
+            return f"must be exactly these: {', '.join(self._settings.card_fields)}"
+        if any(value.isdigit() and len(value) <= MAX_CARD_DIGITS for value in card_fields.values()):
+            return "must be encrypted for Plexy"
+        return None
+
     async def save_card(self, card_id: str, card_fields: Mapping[str, str]) -> Report:
         """Hand on the encrypted fields with our id beside them (X-5); the token comes by notice."""
-        if set(card_fields) != set(self._settings.card_fields):
-            return NotSent(f"a card needs exactly these fields: {', '.join(self._settings.card_fields)}")
-        if any(value.isdigit() and len(value) <= MAX_CARD_DIGITS for value in card_fields.values()):
-            return NotSent("the card fields must be encrypted for Plexy; nothing was sent or kept")
+        if problem := self.card_problem(card_fields):
+            return NotSent(f"the card's fields {problem}; nothing was sent or kept")
         body = json.dumps({"cardData": dict(card_fields), "externalUserId": card_id}, separators=(",", ":")).encode()
         url = f"{self._settings.base_url}/v1/cards"
         outcome = await self._transport.send("plexy", "save_card", url, headers=self._send_headers, body=body)

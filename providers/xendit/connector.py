@@ -11,7 +11,7 @@ from urllib.parse import quote as quote_path
 
 from multidict import CIMultiDictProxy
 
-from providers.base import UnreadableNoticeError
+from providers.base import Connector, UnreadableNoticeError
 from providers.proof import static_secret
 from providers.reads import each
 from providers.transport import Answer, Transport
@@ -32,7 +32,7 @@ from schemas.strict_json import StrictJsonError, load_object
 TOKEN_HEADER = "x-callback-token"  # noqa: S105 - the name of a header, not a token
 
 
-class XenditConnector:
+class XenditConnector(Connector):
     """See `providers.base.Connector`."""
 
     def __init__(self, settings: XenditSettings, secrets: XenditSecrets, transport: Transport) -> None:

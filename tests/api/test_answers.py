@@ -24,7 +24,7 @@ from schemas.failure import FailureCode
 from schemas.payout import Phase
 from schemas.requests import CreatePayout
 from tests.api.asking import PAYOUTS, ask, check_envelope, operation_of, secrets_of
-from tests.flows.world import BANK
+from tests.flows.world import BANK, card_fields
 
 ENTRIES = "/api/v1/ledger/entries"
 HTTP_ERRORS = ("400", "401", "403", "404", "409", "422", "503")
@@ -73,7 +73,7 @@ async def test_every_operation_answers_as_described(shop):
     for path in (PAYOUTS, paid, failed, cancelled, f"{paid}/timeline", f"{PAYOUTS}/balance", "/api/v1/providers", ENTRIES):
         await got("GET", path)
     await got("POST", "/api/v1/ledger/credits", {"amount": 1, "currency": "JPY", "reference": "c", "memo": "m"}, 201)
-    await got("POST", "/api/v1/cards", {"cardFields": {"encryptedCardNumber": "x"}}, 201)
+    await got("POST", "/api/v1/cards", {"cardFields": card_fields()}, 201)
     card = await shop.save_card()
     to_card = {"amount": 500_00, "currency": "KZT", "destination": {"type": "card", "cardId": card}}
     assert (await got("POST", PAYOUTS, to_card, 201)).data["bankName"] is None

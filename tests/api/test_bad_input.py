@@ -18,7 +18,7 @@ from gateway.store import accounts
 from schemas.money import MAX_AMOUNT_MINOR
 from schemas.requests import CreatePayout
 from tests.api.asking import PAYOUTS, ask, at_rest, everything, sign
-from tests.flows.world import BANK
+from tests.flows.world import BANK, card_fields
 
 GOOD = {"amount": 150_000_00, "currency": "IDR", **BANK}
 ENTRIES = "/api/v1/ledger/entries"
@@ -236,6 +236,10 @@ OTHERS = {
     "card: no fields": ("POST", "/api/v1/cards", {"cardFields": {}}, "cardFields"),
     "card: fields of numbers": ("POST", "/api/v1/cards", {"cardFields": {"a": 4111}}, "cardFields.a"),
     "card: a field too long": ("POST", "/api/v1/cards", {"cardFields": {"a": "x" * 4001}}, "cardFields.a"),
+    "card: in the clear": ("POST", "/api/v1/cards", {"cardFields": {"pan": "4111111111111111"}}, "cardFields"),
+    "card: a field too few": ("POST", "/api/v1/cards", {"cardFields": dict(list(card_fields().items())[1:])}, "cardFields"),
+    "card: a field too many": ("POST", "/api/v1/cards", {"cardFields": card_fields() | {"x": "y"}}, "cardFields"),
+    "card: not encrypted": ("POST", "/api/v1/cards", {"cardFields": card_fields() | {"encryptedCvv": "123"}}, "cardFields"),
     "card: 21 fields": ("POST", "/api/v1/cards", {"cardFields": {str(n): "x" for n in range(21)}}, "cardFields"),
     "card: at a malformed connection": (
         "POST",

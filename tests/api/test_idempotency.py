@@ -10,7 +10,7 @@ import pytest_asyncio
 from gateway.settings import Role
 from gateway.store import accounts
 from tests.api.asking import PAYOUTS, ask, at_rest, everything
-from tests.flows.world import BANK
+from tests.flows.world import BANK, card_fields
 
 BODY = {"amount": 10_00, "currency": "IDR", "provider": "manual", **BANK}
 MISMATCH = (409, "idempotency_mismatch", "Idempotency-Key")
@@ -276,12 +276,12 @@ async def test_a_key_means_one_request_of_one_kind(shop):
 
 
 async def test_keys_of_cards(two, shop):
-    body = {"cardFields": {"encryptedCardNumber": "abc"}}
+    body = {"cardFields": card_fields()}
     answers = await asyncio.gather(*(ask(shop, "POST", "/api/v1/cards", body, key="k", gateway=n % 2) for n in range(20)))
     assert {answer.status for answer in answers} == {201}
     assert len({answer.data["id"] for answer in answers}) == 1
     assert sum(not is_replay(answer) for answer in answers) == 1
-    other = {"cardFields": {"encryptedCardNumber": "abd"}}
+    other = {"cardFields": card_fields() | {"encryptedCvv": "abd"}}
     assert (await ask(shop, "POST", "/api/v1/cards", other, key="k")).refusal == MISMATCH
 
 

@@ -12,7 +12,7 @@ from gateway.api.operations import OPERATIONS
 from gateway.onboarding import create_account, create_bearer_key, create_signing_key
 from gateway.store import accounts
 from tests.api.asking import PAYOUTS, ask, at_rest, everything, secrets_of, sign
-from tests.flows.world import BANK
+from tests.flows.world import BANK, card_fields
 
 NOWHERE = "0" * 32
 GOOD = {"amount": 10_00, "currency": "IDR", "provider": "manual", **BANK}
@@ -39,7 +39,7 @@ ON_ONES_OWN = {
     "get_balance": None,
     "get_bank_account": None,
     "update_bank_account": BANK,
-    "save_card": {"cardFields": {"encryptedCardNumber": "x"}},
+    "save_card": {"cardFields": card_fields()},
     "list_cards": None,
     "list_providers": None,
     "credit_balance": {"amount": 1, "currency": "IDR", "reference": "r"},
@@ -176,7 +176,7 @@ async def test_references_and_keys_are_ones_own(world):
     shops = [await world.merchant() for _ in range(2)]
     for path, body, key in (
         (PAYOUTS, {**GOOD, "merchantReference": "INV-1"}, "same key"),
-        (CARDS, {"cardFields": {"a": "b"}}, "same key"),
+        (CARDS, {"cardFields": card_fields()}, "same key"),
         ("/api/v1/ledger/credits", {"amount": 1, "currency": "IDR", "reference": "secret deal"}, None),
     ):
         answers = [await ask(shop, "POST", path, body, key=key) for shop in shops]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from world import QUICK
+from world import QUICK, card_fields
 
 from gateway.sealing import connection_place
 from gateway.store.accounts import find_connection
@@ -42,11 +42,7 @@ async def test_a_card_is_matched_by_its_customer(world, shop):
     """X-10b: our id is missing in the notice; the customer is the one that the answer to the save named."""
     gateway = world.gateways[0]
     await world.control("POST", "plexy", "faults", {"operation": "webhook", "kind": "never", "times": 9})
-    fields = dict.fromkeys(
-        ("encryptedCardNumber", "encryptedExpiryMonth", "encryptedExpiryYear", "encryptedCvv", "encryptedCardholderName"),
-        "NDExMTExMTExMTExMTExMQ==",
-    )
-    _, answer = await shop.call("POST", "/api/v1/cards", {"cardFields": fields})
+    _, answer = await shop.call("POST", "/api/v1/cards", {"cardFields": card_fields()})
     card_id = answer["data"]["id"]
     async with asyncio.timeout(5):
         while (customer := await gateway.pool.fetchval("select customer_ref from card")) is None:

@@ -119,11 +119,7 @@ class Merchant:
 
     async def save_card(self, number=TEST_CARD):
         """The id of an active card."""
-        text = base64.b64encode(number.encode()).decode()
-        fields = dict.fromkeys(
-            ("encryptedExpiryMonth", "encryptedExpiryYear", "encryptedCvv", "encryptedCardholderName"), text
-        ) | {"encryptedCardNumber": text}
-        status, answer = await self.call("POST", "/api/v1/cards", {"cardFields": fields})
+        status, answer = await self.call("POST", "/api/v1/cards", {"cardFields": card_fields(number)})
         assert status == 201, answer
         card_id = answer["data"]["id"]
         async with asyncio.timeout(5):
@@ -133,6 +129,12 @@ class Merchant:
                     assert answer["data"]["state"] == "active", answer
                     return card_id
                 await asyncio.sleep(0.02)
+
+
+def card_fields(number=TEST_CARD):
+    """The fields of a card, encrypted as the sandbox takes them."""
+    names = ("encryptedCardNumber", "encryptedExpiryMonth", "encryptedExpiryYear", "encryptedCvv", "encryptedCardholderName")
+    return dict.fromkeys(names, base64.b64encode(number.encode()).decode())
 
 
 BANK = {

@@ -1,5 +1,6 @@
 """The README's tables of provider contracts and failure codes are generated: from the registry, and from `schemas.failure`."""
 
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -7,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from providers.plexy.settings import CARD_FIELDS
 from providers.registry import PROVIDERS
 from schemas.contract import DAY_S, HOUR_S, CancelRule, Contract, Proof
 from schemas.destination import DestinationType
 from schemas.failure import FAILURE_MEANING
 from schemas.money import CURRENCY_EXPONENT, to_decimal_text
+from schemas.requests import SaveCard
 
 README = Path(__file__).parents[2] / "README.md"
 RENEW = ".venv/bin/python -m tests.unit.test_readme_tables"
@@ -173,6 +176,13 @@ def test_every_field_of_a_contract_is_said_or_left_out_for_a_reason():
             says(Noting(provider.contract, seen))
     assert {field.name for field in fields(Contract)} == seen | UNSAID.keys(), "add a row to FACTS, or a reason to UNSAID"
     assert not seen & UNSAID.keys()
+
+
+def test_the_fields_of_a_card_are_documented():
+    described = SaveCard.model_json_schema()["properties"]["cardFields"]["description"]
+    for field in CARD_FIELDS:
+        assert f"`{field}`" in README.read_text()
+        assert re.search(rf"\b{field}\b", described)
 
 
 if __name__ == "__main__":
