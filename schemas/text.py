@@ -10,7 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 # What every dialect of patterns can say of it: no control characters, and something else than spaces.
-_PRINTABLE = r"^ *[^\x00-\x20\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+PRINTABLE = r"^ *[^\x00-\x20\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 
 
 def _printable(value: str) -> str:
@@ -26,7 +26,7 @@ class _Described(AfterValidator):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"pattern": _PRINTABLE, **handler(core_schema)}
+        return {"pattern": PRINTABLE, **handler(core_schema)}
 
 
 # Beside the length, not around it: `Annotated[str, Field(min_length=1, max_length=100), Printable]`. Pydantic checks a length

@@ -117,9 +117,6 @@ def _describe(operation: Operation) -> dict[str, Any]:
     if operation.request is not None:
         ref = {"$ref": _REF.format(model=operation.request.__name__)}
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref}}}
-        described["x-request"] = operation.request.__name__
-    if operation.answer is not None:
-        described["x-answer"] = operation.answer.__name__
     return described
 
 

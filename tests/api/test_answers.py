@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import html
 import json
 import re
 from pathlib import Path
@@ -23,6 +24,7 @@ from schemas.destination import BankAccount
 from schemas.failure import FailureCode
 from schemas.payout import Phase
 from schemas.requests import CreatePayout
+from schemas.text import PRINTABLE
 from tests.api.asking import PAYOUTS, ask, check_envelope, operation_of, secrets_of
 from tests.flows.world import BANK, card_fields
 
@@ -339,6 +341,62 @@ async def test_the_page_for_people(world, described):
         assert f"<code>{field}</code>" in text
     for opened in ("details", "table", "summary"):
         assert text.count(f"<{opened}>") == text.count(f"</{opened}>")
+
+
+def words_of(schema):
+    """What a person has to be told of a schema, as texts: names, values, limits, and the types of what it holds."""
+    for name, value in schema.items():
+        if name == "properties":
+            for field, of in value.items():
+                yield field
+                yield from words_of(of)
+        elif name in {"items", "additionalProperties"} and isinstance(value, dict):
+            yield from words_of(value)
+        elif name in {"anyOf", "oneOf"}:
+            for option in value:
+                yield from words_of(option)
+        elif name == "patternProperties":
+            for pattern, of in value.items():
+                yield from (pattern, *words_of(of))
+        elif name == "enum":
+            yield from value
+        elif name in {
+            "minimum",
+            "maximum",
+            "minLength",
+            "maxLength",
+            "minItems",
+            "maxItems",
+            "maxProperties",
+            "const",
+            "format",
+        }:
+            yield str(value)
+        elif name == "pattern" and value != PRINTABLE:
+            yield value
+        elif name == "$ref":
+            yield f"#{value.rpartition('/')[2]}"
+        elif name == "type" and "properties" not in schema and not {"enum", "const"} & schema.keys():
+            yield value
+
+
+def text_between(text, begin, end):
+    start = text.index(begin)
+    return html.unescape(text[start : text.index(end, start)])
+
+
+async def test_the_page_is_the_whole_api(world, described):
+    _, _, text = await page_of(world, "/docs")
+    for name, schema in described["components"]["schemas"].items():
+        shown = text_between(text, f"<code id='{name}'>", "</details>")
+        for word in words_of(schema):
+            assert word in shown, (name, word)
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            shown = text_between(text, f"<b>{method.upper()}</b> <code>{path}</code>", "</details>")
+            for parameter in operation["parameters"]:
+                for word in (parameter["name"], *words_of(parameter["schema"])):
+                    assert word in shown, (path, word)
 
 
 # --- the metrics ---

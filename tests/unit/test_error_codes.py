@@ -4,9 +4,9 @@ import ast
 from pathlib import Path
 
 from gateway.api import edge, payouts, route_choice
+from gateway.api.docs_page import page
 from gateway.api.error_codes import ERROR_CODES
 from gateway.api.openapi import describe
-from gateway.api.seeing import _page
 from schemas.payout import Status
 
 API = Path(__file__).parents[2] / "gateway" / "api"
@@ -35,8 +35,8 @@ def test_every_code_is_listed_and_nothing_else():
 def test_the_description_and_its_page_show_them():
     described = describe()["components"]["schemas"]["ErrorBody"]["properties"]["code"]
     assert described["x-extensible-enum"] == list(ERROR_CODES)
-    page = _page()
-    assert [code for code in ERROR_CODES if f"<code>{code}</code>" not in page] == []
+    shown = page()
+    assert [code for code in ERROR_CODES if f"<code>{code}</code>" not in shown] == []
 
 
 def test_parameters_are_described_with_what_they_may_be():
