@@ -285,7 +285,8 @@ class Apply:
                 learned.append(self._stored(said, attempt))
                 continue
             if said.source.startswith("key:"):
-                decision = replace(decision, reason=f"marked by an operator: {decision.attempt_state}")
+                because = f". {said.failure_text}" if said.failure_text else ""
+                decision = replace(decision, reason=f"marked by an operator: {decision.attempt_state}{because}")
             decided[attempt.payout_id] = _Decided(index, attempt, decision)
         return decided, again
 

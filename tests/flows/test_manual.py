@@ -28,6 +28,8 @@ async def test_evidence_and_who_gave_it_are_kept(world, shop, what, body, step):
     last = (await shop.timeline(made["id"]))[-1]
     assert (last["type"], last["evidence"]) == (step, "statement of 9 March, line 2")
     assert last["source"].startswith("key:")
+    words = body.get("failureReason") or body.get("reason")
+    assert words is None or words in last["reason"], "the timeline says it in the words that were given"
     pool = world.gateways[0].pool
     kept = await pool.fetchrow("select source, detail from report where source like 'key:%' order by id desc limit 1")
     assert kept["source"] == last["source"]
