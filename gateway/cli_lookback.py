@@ -45,7 +45,7 @@ def lookback_run(
         for line in _lines(found):
             typer.echo(line)
         if found.outcome is Outcome.UNREAD:
-            raise OnboardingError(f"the list could not be read, so nothing was compared: {found.reason}")
+            raise OnboardingError(f"nothing was compared: {found.reason}")
 
     with_database(settings, work)
 

@@ -28,7 +28,7 @@ async def find(pool: Pool, incident_id: str) -> IncidentRow:
     """One incident; `IncidentError` when there is none."""
     found = await incident_store.get_incident(pool, incident_id)
     if found is None:
-        raise IncidentError(f"there is no incident {incident_id}; nothing was changed")
+        raise IncidentError(f"there is no incident {incident_id}; `incident list --all` shows them all")
     return found
 
 

@@ -27,6 +27,7 @@ from gateway.store.lookbacks import (
     read_soon,
     standing_doubts,
 )
+from gateway.stuck import age_text
 from schemas import ids
 from schemas.contract import DAY_S, HOUR_S
 from schemas.listing import Listing
@@ -125,6 +126,10 @@ class LookBack(Loop):
         return found
 
     async def _compared(self, due: DueLookBack, until: datetime) -> LookedBack:
+        if until <= due.since:
+            wait = age_text((due.since - until).total_seconds())
+            reason = f"nothing that went out through it is old enough to be surely on the list; try again in {wait}"
+            return LookedBack(outcome=Outcome.UNREAD, since=due.since, until=until, reason=reason)
         connection = await self._connections.usable(due.connection_id)
         if connection is None:
             reason = "the connection is gone, or its secrets cannot be opened"
