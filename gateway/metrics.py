@@ -15,7 +15,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.payouts = Counter(
             "gateway_payouts_total",
-            "Payouts that reached a phase",
+            "Moves of payouts by the phase after the move: a payout counts at each of its moves, also within a phase",
             ["phase", "provider", "failure_class"],
             registry=self.registry,
         )

@@ -59,12 +59,19 @@ def _answer(request: web.Request, asked: _Asked, row: PayoutRow, *, replayed: bo
     return ok(request, views.payout(row, asked.parts.connections.contract(row.provider)), replayed=replayed)
 
 
-def _conflict(row: PayoutRow, what: str) -> ApiError:
+# What has to be marked before, while the payout is not over.
+_COMES_FIRST = {Progress.PAID: "mark-in-transit", Progress.RETURNED: "mark-paid"}
+
+
+def _conflict(row: PayoutRow, progress: Progress, what: str) -> ApiError:
     if row.cancel_asked and row.phase not in FINAL_PHASES:
         message = f"The provider is being asked to cancel it, so it cannot be {what} now. Nothing was changed."
         return ApiError(409, "state_conflict", message)
     state = row.attempt_state.value if row.attempt_state else row.phase.value
-    return ApiError(409, "state_conflict", f"A payout that is {row.status} ({state}) cannot be {what}. Nothing was changed.")
+    stands = row.status if state == row.status else f"{row.status} ({state})"
+    before = _COMES_FIRST.get(progress) if row.phase not in FINAL_PHASES else None
+    first = f": {before} comes first" if before else ""
+    return ApiError(409, "state_conflict", f"A payout that is {stands} cannot be {what}{first}. Nothing was changed.")
 
 
 async def _report(request: web.Request, asked: _Asked, row: PayoutRow, report: Taken, what: str) -> web.Response | None:
@@ -78,7 +85,7 @@ async def _report(request: web.Request, asked: _Asked, row: PayoutRow, report: T
         await asked.parts.dispatcher.claim_one(row.id, row.provider)
         return None
     if row.attempt_id is None or row.attempt_state not in MARKS[report.progress]:
-        raise _conflict(row, what)
+        raise _conflict(row, report.progress, what)
     said = Said(
         account_id=row.account_id,
         attempt_id=row.attempt_id,
@@ -191,5 +198,5 @@ async def cancel(request: web.Request) -> web.Response:
     if not views.cancelable(row, parts.connections.contract(row.provider)):
         if answer := await _replayed(request, asked, row):
             return answer
-        raise _conflict(row, "cancelled")
+        raise _conflict(row, Progress.CANCELLED, "cancelled")
     return await _steer(request, asked, Taken(Progress.CANCELLED), "cancelled")

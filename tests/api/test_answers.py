@@ -437,7 +437,9 @@ async def test_the_promised_metrics(own_world):
     def value(wanted, **labels):
         return sum(v for name, given, v in found if name == wanted and labels.items() <= given.items())
 
-    # Payouts by status, provider and failure class.
+    # Moves of payouts, by the phase after the move: more than payouts.
+    assert re.search(r"^# HELP gateway_payouts_total Moves of payouts", text, re.MULTILINE)
+    assert value("gateway_payouts_total") > 3
     assert value("gateway_payouts_total", phase="queued", provider="manual") == 2
     assert value("gateway_payouts_total", phase="queued", provider="pivot") == 1
     assert value("gateway_payouts_total", phase="paid", provider="pivot", failure_class="") == 1

@@ -79,6 +79,24 @@ async def test_marks(shop, steps, last, code):
     assert (answer["error"] or {}).get("code") == code
 
 
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (["mark-paid"], "cannot be marked paid: mark-in-transit comes first. Nothing was changed."),
+        (["mark-in-transit", "mark-returned"], "that is in_transit cannot be marked returned: mark-paid comes first."),
+        (["mark-failed", "mark-paid"], "that is failed cannot be marked paid. Nothing"),
+    ],
+)
+async def test_a_refused_mark_says_which_comes_first(shop, steps, message):
+    bodies = {"mark-failed": {"failureReason": "bounced"}, "mark-returned": {"reason": "closed"}}
+    made = await shop.pay(provider="manual", **BANK)
+    await shop.until(made["id"], "processing")
+    for step in steps:
+        status, answer = await steer(shop, made["id"], step, bodies.get(step))
+    assert status == 409
+    assert message in answer["error"]["message"]
+
+
 async def test_marks_are_not_for_providers_that_report_themselves(shop):
     made = await shop.pay(provider="pivot", **BANK)
     status, answer = await steer(shop, made["id"], "mark-paid")
