@@ -14,9 +14,13 @@ import orjson
 import structlog
 
 from gateway.log_lines import HeldLines
+from providers.account_numbers import cover_numbers
 
-# Ids of ours are hexadecimal after their prefix; anything else with so many digits in a row is somebody's number.
-_NUMBER = re.compile(r"(?<![0-9A-Za-z_\-.])\d{8,}(?![0-9A-Za-z_\-.])")
+# Our ids, the keys of attempts, and moments: what somebody has to search for, and no number of anybody.
+_OURS = re.compile(
+    r"(?<![A-Za-z\d])((?:[a-z]+_)?(?=[0-9-]{0,35}[a-f])[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}"
+    r"|20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?)(?![A-Za-z\d])"
+)
 _KEY = re.compile(r"\b(sk|pk|pr|ak|access|live|test|whsec|xnd)_[A-Za-z0-9_\-]{4,}|Bearer\s+\S+")
 _CHECKED = frozenset({"exception", "reason", "error"})
 
@@ -34,7 +38,9 @@ def _cover_exception(exception: dict[str, Any]) -> None:
 
 
 def _cover(text: str) -> str:
-    return _KEY.sub("***", _NUMBER.sub("***", text))
+    parts = _OURS.split(_KEY.sub("***", text))
+    parts[::2] = map(cover_numbers, parts[::2])
+    return "".join(parts)
 
 
 @lru_cache(maxsize=256)

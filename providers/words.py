@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from providers.account_numbers import cover_numbers
 from providers.transport import OnUnknownWord
 from schemas.failure import FailureCode
 from schemas.report import Progress, RefusalCause, Unclear, Words
@@ -16,8 +17,6 @@ from schemas.report import Progress, RefusalCause, Unclear, Words
 MAX_WORD = 64
 MAX_TEXT = 200
 
-# Six digits or more in a row, also when spaced or dashed, with the letters around them: account and card numbers, IBANs.
-_NUMBER = re.compile(r"[A-Za-z0-9]*[0-9](?:[ .\-]?[0-9]){5,}[A-Za-z0-9]*")
 # Tokens and keys, whoever quoted them back at us.
 _OPAQUE = re.compile(r"[A-Za-z0-9_+/=\-]{32,}")
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,99}")
@@ -77,7 +76,7 @@ def quote(text: object, hide: Iterable[str] = (), limit: int = MAX_TEXT) -> str 
     text = text[: 4 * limit]
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
-    return _NUMBER.sub("***", _OPAQUE.sub("***", text)).strip()[:limit] or None
+    return cover_numbers(_OPAQUE.sub("***", text)).strip()[:limit] or None
 
 
 def reference(value: object) -> str | None:
