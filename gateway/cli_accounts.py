@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway import logs
 from gateway.api.auth import SCOPES
-from gateway.cli_settings import explain, load_settings, run
+from gateway.cli_settings import explain, run, settings_on_database
 from gateway.master_key_proof import prove_master_key
 from gateway.onboarding import (
     OnboardingError,
@@ -79,7 +79,7 @@ def account_create(
     async def work(pool: Pool) -> None:
         typer.echo(await create_account(pool, name, currency))
 
-    with_database(load_settings(), work)
+    with_database(settings_on_database(), work)
 
 
 @account_app.command("list")
@@ -90,7 +90,7 @@ def account_list() -> None:
         for account_id, name, currency in await accounts.list_accounts(pool):
             typer.echo(f"{account_id}  {currency}  {name}")
 
-    with_database(load_settings(), work)
+    with_database(settings_on_database(), work)
 
 
 @account_app.command("credit")
@@ -108,7 +108,7 @@ def account_credit(
         booked = "Booked" if credit.is_new else "Already booked before, and not again:"
         typer.echo(f"{booked} {currency} {to_decimal(credit.amount_minor, currency):,f} as {credit.transaction_id}")
 
-    with_database(load_settings(), work)
+    with_database(settings_on_database(), work)
 
 
 # --- key
@@ -127,7 +127,7 @@ def key_create(
     ] = None,
 ) -> None:
     """Create a key and print it, this one time."""
-    settings = load_settings()
+    settings = settings_on_database()
     seal = Seal(master_key(settings))
     scopes = scope or SCOPES
     if unknown := set(scopes) - set(SCOPES):
@@ -155,7 +155,7 @@ def key_list(account_id: AccountId) -> None:
         for key_id, kind, person, scopes, revoked in await accounts.list_keys(pool, account_id):
             typer.echo(f"{key_id}  {kind:<7}  {'revoked' if revoked else 'active':<7}  {person}  {' '.join(scopes)}")
 
-    with_database(load_settings(), work)
+    with_database(settings_on_database(), work)
 
 
 @key_app.command("revoke")
@@ -169,7 +169,7 @@ def key_revoke(
             raise OnboardingError(f"account {account_id} has no active key {key_id}; nothing was changed")
         typer.echo(f"Revoked {key_id}")
 
-    with_database(load_settings(), work)
+    with_database(settings_on_database(), work)
 
 
 # --- connection
@@ -199,7 +199,7 @@ def connection_create(
     sandbox: Annotated[bool, typer.Option("--sandbox", help="At our sandbox (GATEWAY_SANDBOX_URL): no money is real.")] = False,
 ) -> None:
     """Create a connection and print its id and the path that the provider's webhooks go to."""
-    settings = load_settings()
+    settings = settings_on_database()
     seal = Seal(master_key(settings))
     if again is not None and not ids.is_id(again, ids.CONNECTION):
         raise OnboardingError(f"{again} is no id of a connection: conn_ and 32 hexadecimal digits. Nothing was changed.")
@@ -252,7 +252,7 @@ def connection_list(account_id: AccountId) -> None:
                 amount = f"{balance.currency} {to_decimal(balance.amount_minor, balance.currency):,f}"
                 typer.echo(f"    balance there: {amount}, read {age_text(balance.age_s)} ago")
 
-    with_database(load_settings(), work)
+    with_database(settings_on_database(), work)
 
 
 def _at_sandbox(settings: Settings, provider: str, given: dict[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli_accounts import with_database
-from gateway.cli_settings import load_settings
+from gateway.cli_settings import settings_on_database
 from gateway.connections import Connection, Connections
 from gateway.onboarding import OnboardingError
 from gateway.running import master_key
@@ -26,7 +26,7 @@ def connection_channels(
     connection_id: Annotated[str, typer.Argument(help="conn_..., from `connection list`", show_default=False)],
 ) -> None:
     """List the banks and wallets that the provider says it pays to: its code, our bankCode, currency, limits, name."""
-    settings = load_settings()
+    settings = settings_on_database()
     seal = Seal(master_key(settings))
 
     async def work(pool: Pool) -> None:

@@ -10,7 +10,7 @@ import typer
 from gateway import holds
 from gateway.apply import Apply
 from gateway.cli_accounts import with_database
-from gateway.cli_settings import load_settings
+from gateway.cli_settings import settings_on_database
 from gateway.connections import Connections
 from gateway.learned import Learned
 from gateway.master_key_proof import prove_master_key
@@ -41,7 +41,7 @@ def hold_declare(person: Person, reason: Annotated[str, typer.Option(help="Why: 
         hold = await holds.declare(pool, person=person, reason=reason)
         typer.echo(f"{hold.id} is open: nothing is sent.")
 
-    with_database(load_settings(), work)
+    with_database(settings_on_database(), work)
 
 
 @hold_app.command("status")
@@ -58,7 +58,7 @@ def hold_status() -> None:
         for many, detail in await waiting_reasons(pool, hold.id, limit=_SHOWN):
             typer.echo(f"    {many} wait: {detail}")
 
-    with_database(load_settings(), work)
+    with_database(settings_on_database(), work)
 
 
 @hold_app.command("release")
@@ -70,7 +70,7 @@ def hold_release(
     ] = False,
 ) -> None:
     """Release the open hold; it ends when a second person does so too."""
-    settings = load_settings()
+    settings = settings_on_database()
     seal = Seal(master_key(settings))
 
     async def work(pool: Pool) -> None:

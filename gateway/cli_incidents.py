@@ -12,7 +12,7 @@ import typer
 
 from gateway import incidents, logs
 from gateway.cli_accounts import with_database
-from gateway.cli_settings import load_settings, run
+from gateway.cli_settings import run, settings_on_database
 from gateway.running import command_pool
 from gateway.store.database import Pool
 from gateway.store.incidents import IncidentRow, list_incidents
@@ -29,7 +29,7 @@ IncidentId = Annotated[str, typer.Argument(help="inc_..., from `incident list`",
 
 def verify() -> None:
     """Check every rule of the books and histories once; 1 when one is broken, or could not be checked."""
-    settings = load_settings()
+    settings = settings_on_database()
     logs.configure("warning", stream=sys.stderr.buffer)
 
     async def work() -> int:
@@ -69,7 +69,7 @@ def incident_list(
             ended = f"  closed as {row.closed_as}" if row.closed_as else ""
             typer.echo(f"{row.id}  {row.opened_at:%Y-%m-%d %H:%M}  {row.kind:<16}  {_amount(row)}  {row.subject}{ended}")
 
-    with_database(load_settings(), work)
+    with_database(settings_on_database(), work)
 
 
 @incident_app.command("show")
@@ -79,7 +79,7 @@ def incident_show(incident_id: IncidentId) -> None:
     async def work(pool: Pool) -> None:
         _print(await incidents.find(pool, incident_id))
 
-    with_database(load_settings(), work)
+    with_database(settings_on_database(), work)
 
 
 @incident_app.command("close")
@@ -97,7 +97,7 @@ def incident_close(
     async def work(pool: Pool) -> None:
         _print(await incidents.close(pool, incident_id, person=person, closed_as=closed_as, reason=reason))
 
-    with_database(load_settings(), work)
+    with_database(settings_on_database(), work)
 
 
 def connection_resume(
@@ -111,7 +111,7 @@ def connection_resume(
         await incidents.resume(pool, connection_id, anyway=anyway)
         typer.echo(f"{connection_id} sends again, within a second, in every process")
 
-    with_database(load_settings(), work)
+    with_database(settings_on_database(), work)
 
 
 def _amount(row: IncidentRow) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli_accounts import with_database
-from gateway.cli_settings import load_settings
+from gateway.cli_settings import settings_on_database
 from gateway.connections import Connections
 from gateway.lookback import LookBack, LookedBack, Outcome
 from gateway.master_key_proof import prove_master_key
@@ -33,7 +33,7 @@ def lookback_run(
     connection_id: Annotated[str, typer.Argument(help="conn_..., from `connection list`", show_default=False)],
 ) -> None:
     """Compare a connection's payouts with its provider's list since the last comparison."""
-    settings = load_settings()
+    settings = settings_on_database()
     seal = Seal(master_key(settings))
 
     async def work(pool: Pool) -> None:

@@ -19,7 +19,7 @@ from gateway.cli_holds import hold_app
 from gateway.cli_incidents import connection_resume, incident_app, verify
 from gateway.cli_lookback import lookback_app
 from gateway.cli_providers import provider_app
-from gateway.cli_settings import load_settings, run
+from gateway.cli_settings import load_settings, run, settings_on_database
 from gateway.demo.run import run_demo
 from gateway.high_water import MarkError
 from gateway.holds import HoldError
@@ -117,7 +117,7 @@ def demo(
 @app.command()
 def migrate() -> None:
     """Bring the database's schema up to date; `serve` does it too."""
-    settings = load_settings()
+    settings = settings_on_database()
 
     async def work() -> int:
         async with database(settings):

@@ -7,7 +7,7 @@ import typer
 import uvloop
 from pydantic import ValidationError
 
-from gateway.running import StartError, until_signal
+from gateway.running import StartError, existing_database, until_signal
 from gateway.settings import Settings
 
 
@@ -17,6 +17,15 @@ def load_settings(**flags: Any) -> Settings:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         raise StartError(f"Wrong settings, so nothing was started. {explain(error, prefix='GATEWAY_')}") from error
+
+
+def settings_on_database() -> Settings:
+    """The settings of a command that works on a database; it says which where no setting does, and raises where none is."""
+    settings = load_settings()
+    embedded = existing_database(settings)
+    if embedded is not None:
+        typer.echo(f"GATEWAY_DATABASE_URL is not set: this is about the embedded database in {embedded}.", err=True)
+    return settings
 
 
 def explain(error: ValidationError, *, prefix: str = "") -> str:

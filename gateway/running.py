@@ -235,9 +235,32 @@ async def small_pool(dsn: str) -> AsyncIterator[Pool]:
         await pool.close()
 
 
+def existing_database(settings: Settings) -> Path | None:
+    """Where the embedded database lies that is there already; None for `GATEWAY_DATABASE_URL`. Raises where there is neither.
+
+    Only what serves may make a database. Asked of a new and empty one, a command would find that all is well, or declare a hold
+    that stops nobody.
+    """
+    if settings.database_url:
+        return None
+    folder = settings.data_dir / "postgres"
+    try:
+        if (folder / "cluster").exists():
+            return folder.resolve()
+        problem = f"none lies in {folder.resolve()}"
+    except OSError as error:
+        problem = f"{folder} cannot be looked into: {error.strerror}"
+    raise StartError(
+        f"There is no database to work on: GATEWAY_DATABASE_URL is not set, and {problem}. Nothing was done. Set "
+        "GATEWAY_DATABASE_URL as your gateways have it, or GATEWAY_DATA_DIR to the folder of the one that runs here; only "
+        "`serve` and `demo` make a new database."
+    )
+
+
 @asynccontextmanager
 async def command_pool(settings: Settings) -> AsyncIterator[Pool]:
     """A pool for a short command: on the database of the gateway that runs here, else on one started for the command."""
+    existing_database(settings)
     async with contextlib.AsyncExitStack() as stack:
         dsn = await _running_embedded(settings)
         if dsn is None:

@@ -26,6 +26,7 @@ from gateway.store.database import open_pool
 ROOT = Path(__file__).parents[2]
 MASTER_KEY = new_master_key()
 STOPS_WITHIN_S = 10
+NOBODY = "acct_0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture(autouse=True)
@@ -178,11 +179,10 @@ def test_another_master_key_seals_nothing_in_this_database(command, monkeypatch)
 def test_what_cannot_be_set_up_is_refused_in_one_line(command):
     account_id = command("account", "create", "PT Contoh", "--currency", "IDR")[1].strip()
     pivot = ("connection", "create", account_id, "pivot", "--setting", "base_url=http://127.0.0.1:1")
-    nobody = "acct_0123456789abcdef0123456789abcdef"
     for words, stdin, expected in (
         (("account", "create", "X", "--currency", "XXX"), b"", "XXX is not an ISO 4217 currency"),
         (("account", "create", " ", "--currency", "IDR"), b"", "an account has a name"),
-        (("account", "credit", nobody, "--amount", "1", "--currency", "IDR", "--reference", "a"), b"", "there is no account"),
+        (("account", "credit", NOBODY, "--amount", "1", "--currency", "IDR", "--reference", "a"), b"", "there is no account"),
         (
             ("account", "credit", account_id, "--amount", "-1", "--currency", "IDR", "--reference", "a"),
             b"",
@@ -193,7 +193,7 @@ def test_what_cannot_be_set_up_is_refused_in_one_line(command):
             b"",
             "Nothing was booked",
         ),
-        (("key", "create", nobody), b"", "there is no account"),
+        (("key", "create", NOBODY), b"", "there is no account"),
         (("key", "create", account_id, "--scope", "everything"), b"", "no such scope: everything"),
         (("key", "create", account_id, "--person", " "), b"", "a person is named by"),
         (("connection", "create", account_id, "paypal"), b"", "there is no provider paypal"),
@@ -304,6 +304,36 @@ def test_wrong_settings_are_named_and_not_shown(command, monkeypatch):
         assert "hunter2" not in err
 
 
+@pytest.mark.parametrize("demo", [{}, {"GATEWAY_DEMO": "1"}])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("verify",),
+        ("migrate",),
+        ("hold", "declare", "--person", "Ana", "--reason", "restored"),
+        ("hold", "status"),
+        ("hold", "release", "--person", "Ana"),
+        ("account", "list"),
+        ("account", "create", "PT Contoh", "--currency", "IDR"),
+        ("key", "create", NOBODY),
+        ("connection", "channels", NOBODY),
+        ("incident", "list"),
+        ("lookback", "run", NOBODY),
+    ],
+)
+def test_only_what_serves_makes_a_database(command, monkeypatch, tmp_path, words, demo):
+    """An empty one would hold every rule, and a hold that is declared in it would stop nobody."""
+    monkeypatch.delenv("GATEWAY_DATABASE_URL")
+    monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path / "data"))
+    for name, value in demo.items():
+        monkeypatch.setenv(name, value)
+        monkeypatch.delenv("GATEWAY_MASTER_KEY")
+    status, out, err = command(*words)
+    assert (status, out, len(err.splitlines())) == (1, "", 1), (out, err)
+    assert "There is no database to work on: GATEWAY_DATABASE_URL is not set" in err
+    assert not (tmp_path / "data").exists()
+
+
 def test_the_demo_listens_on_loopback_only(command, monkeypatch):
     monkeypatch.setenv("GATEWAY_HOST", "0.0.0.0")
     status, _, err = command("demo", "--once")
@@ -358,14 +388,19 @@ def test_serve_runs_its_own_postgres_lets_commands_in_and_stops_in_time(tmp_path
             if json.loads(line)["event"] == "gateway.started":
                 break
         with start("account", "create", "PT Contoh", "--currency", "IDR", **data) as other:
-            out, err = other.communicate(timeout=30)
-        assert out.startswith("acct_"), err
+            out, said = other.communicate(timeout=30)
         process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         _, err = process.communicate(timeout=30)
         assert time.monotonic() - began < STOPS_WITHIN_S
     assert process.returncode == 0, err
     assert err == ""
+    assert out.startswith("acct_"), said
+    which = f"GATEWAY_DATABASE_URL is not set: this is about the embedded database in {tmp_path / 'data' / 'postgres'}.\n"
+    assert said == which
+    with start("account", "list", **data) as alone:
+        listed, err = alone.communicate(timeout=30)
+    assert (listed, err) == (f"{out.strip()}  IDR  PT Contoh\n", which), "it starts the database that is there"
     listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,command="], capture_output=True, text=True, check=True).stdout
     assert str(tmp_path) not in listed
     assert not (tmp_path / "data" / "postgres" / "address").exists()
