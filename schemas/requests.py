@@ -3,7 +3,7 @@
 Field names on the wire are camelCase. Lengths come from the Plugipay sheet, section 7.1.
 """
 
-from typing import Annotated, LiteralString, Self
+from typing import Annotated, ClassVar, LiteralString, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
@@ -34,6 +34,8 @@ MetadataValue = Annotated[str, StringConstraints(max_length=500)]
 
 class Request(BaseModel):
     """Base of everything that comes in."""
+
+    may_be_left_out: ClassVar[bool] = False  # whether no body at all says the same as an empty object
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
 
@@ -84,6 +86,7 @@ Evidence = Annotated[
 class MarkWithReference(Request):
     """`mark-in-transit`. A null or omitted reference keeps the earlier one (P-12)."""
 
+    may_be_left_out = True
     reference: Reference | None = None
 
 
@@ -109,6 +112,8 @@ class MarkReturned(Request):
 
 class Cancel(Request):
     """`cancel`: an empty object."""
+
+    may_be_left_out = True
 
 
 _SAID_AT_DESK = (*Outcome, WITHDRAW)

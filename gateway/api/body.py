@@ -6,11 +6,12 @@ from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from gateway.api.envelope import ApiError
 from gateway.api.operations import QUERY_OF
 from schemas.money import CURRENCY_EXPONENT
+from schemas.requests import Request
 from schemas.strict_json import StrictJsonError, load_object
 
 BODY_LIMIT_BYTES = 64 * 1024
@@ -18,7 +19,7 @@ _BODY_DEADLINE_S = 10.0
 _KEY_LIMIT = 255
 _JSON = "application/json"
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=Request)
 
 _TYPE = "must be an object whose type is bank_account, card or balance"
 # What pydantic's error types mean in our words, after the field's name; anything else keeps pydantic's own sentence.
@@ -97,7 +98,7 @@ def _refusal(error: ValidationError) -> ApiError:
 
 
 def parse(model: type[Model], request: web.Request, body: bytes) -> Model:
-    """The body as a model. An empty body counts as an empty object."""
+    """The body as a model. No body counts as an empty object where the model allows it, and is refused elsewhere."""
     if body:
         content_type = request.headers.get("Content-Type", "")
         if content_type != _JSON and content_type.partition(";")[0].strip().lower() != _JSON:
@@ -108,9 +109,12 @@ def parse(model: type[Model], request: web.Request, body: bytes) -> Model:
         raise ApiError(400, "invalid_json", f"The body cannot be read: {error}.") from error
     request[_LOADED] = data
     try:
-        return model.model_validate(data)
+        parsed = model.model_validate(data)
     except ValidationError as error:
         raise _refusal(error) from error
+    if not body and not model.may_be_left_out:  # after the fields, since naming one that is missing says more
+        raise ApiError(400, "validation_error", "The request has no body, so nothing was done. Send a JSON object.")
+    return parsed
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:

@@ -116,7 +116,8 @@ def _describe(operation: Operation) -> dict[str, Any]:
     }
     if operation.request is not None:
         ref = {"$ref": _REF.format(model=operation.request.__name__)}
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref}}}
+        required = not operation.request.may_be_left_out
+        described["requestBody"] = {"required": required, "content": {"application/json": {"schema": ref}}}
     return described
 
 

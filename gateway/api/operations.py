@@ -18,7 +18,7 @@ class Operation:
     summary: str
     tag: str
     answer: type[BaseModel] | None = None
-    request: type[BaseModel] | None = None
+    request: type[requests.Request] | None = None
     status: int = 200
     also: int | None = None  # a second status of success
     is_list: bool = False

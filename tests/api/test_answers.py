@@ -307,6 +307,18 @@ def test_the_description_says_when_it_is_not_ready(described):
     assert set(described["paths"]["/readyz"]["get"]["responses"]) == {"200", "503"}
 
 
+async def test_a_body_is_required_but_where_leaving_it_out_says_all(shop, described):
+    left_out = set()
+    for operation in OPERATIONS:
+        if operation.request is None:
+            continue
+        if not described["paths"][operation.path][operation.method.lower()]["requestBody"]["required"]:
+            left_out.add(operation.name)
+        answer = await ask(shop, operation.method, operation.path.format(id="po_" + "0" * 32))
+        assert answer.status == (404 if operation.name in left_out else 400), operation.name
+    assert left_out == {"cancel_payout", "mark_in_transit", "mark_paid"}
+
+
 async def test_no_error_comes_that_is_not_described(shop, described):
     """Of those that depend on what was asked; 404 of a path, 405, 408, 413, 415 and 500 can meet any request."""
     for method, path, body in (

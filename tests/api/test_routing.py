@@ -20,6 +20,17 @@ async def test_without_a_policy_it_is_by_priority_with_failover(shop):
     assert answer.data["failover"] == {"enabled": True, "maxAttempts": 5, "maxAgeSeconds": 86400, "providers": None}
 
 
+async def test_a_put_without_a_body_is_refused_and_changes_nothing(shop):
+    policy = {"failover": {"enabled": False}}
+    assert (await ask(shop, "PUT", ROUTING, policy)).status == 200
+    for headers in ({}, {"Content-Type": "application/json"}, {"Content-Type": None}):
+        refused = await ask(shop, "PUT", ROUTING, headers=headers)
+        assert refused.refusal == (400, "validation_error", None)
+        assert "has no body" in refused.error["message"]
+    assert (await ask(shop, "GET", ROUTING)).data["failover"]["enabled"] is False
+    assert (await ask(shop, "PUT", ROUTING, {})).status == 200, "an empty policy is one that was written down"
+
+
 async def test_preview_tells_the_order_and_every_exclusion_and_changes_nothing(shop, world):
     before = await everything(world.gateways[0].pool)
     answer = await ask(shop, "POST", PREVIEW, PAYOUT)
