@@ -21,6 +21,7 @@ from schemas.money import CURRENCY_EXPONENT, InexpressibleAmountError, to_minor
 from schemas.requests import CreditBalance
 
 _PERSON_LIMIT = 100
+_PRIORITY_LIMIT = 1_000_000
 
 
 class OnboardingError(ValueError):
@@ -157,6 +158,8 @@ async def create_connection(
     await _check_account(pool, account_id)
     if provider not in providers:
         raise OnboardingError(f"there is no provider {provider}; known are {', '.join(sorted(providers))}")
+    if abs(priority) > _PRIORITY_LIMIT:
+        raise OnboardingError(f"a priority is between -{_PRIORITY_LIMIT:,} and {_PRIORITY_LIMIT:,}. Nothing was changed.")
     known = providers[provider]
     unserved = set(currencies) - set(known.contract.amounts)
     if unserved:

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     sandbox_host: str = "127.0.0.1"
     sandbox_port: Annotated[int, Field(ge=0, le=65535)] = 8090
     sandbox_url: str | None = None  # where the sandboxes are, for `connection create --sandbox`; none: this machine
-    sandbox_speed: Annotated[float, Field(gt=0)] = 1.0
+    sandbox_speed: Annotated[float, Field(gt=0, le=1e9)] = 1.0
     sandbox_seed: int = 0  # the same seed and the same requests meet the same faults
     roles: Annotated[frozenset[Role], NoDecode] = frozenset(Role)
     pool_size: Annotated[int, Field(ge=2, le=100)] = 10

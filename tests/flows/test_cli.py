@@ -212,6 +212,24 @@ def test_what_cannot_be_set_up_is_refused_in_one_line(command):
     assert command("connection", "list", account_id)[1] == ""
 
 
+def test_numbers_out_of_range_are_refused_in_one_sentence(command):
+    account_id = command("account", "create", "PT Contoh", "--currency", "IDR")[1].strip()
+    manual = ("connection", "create", account_id, "manual", "--priority")
+    credit = ("account", "credit", account_id, "--currency", "IDR", "--reference", "a", "--amount")
+    for words, expected in (
+        *(((*manual, far), "a priority is between") for far in ("99999999999999", "-99999999999999", "1000001", "9" * 4000)),
+        *(((*credit, far), "Nothing was booked") for far in ("9" * 40, "1e9", "1e999999999", "NaN", "Infinity", "9" * 5000)),
+        *((("serve", "--port", far), "GATEWAY_PORT: ") for far in ("65536", "-1", "9" * 4000)),
+        *((("sandbox", "--port", far), "GATEWAY_SANDBOX_PORT: ") for far in ("65536", "-1")),
+        *((("demo", "--sandbox-port", far), "GATEWAY_SANDBOX_PORT: ") for far in ("65536", "-1")),
+        *((("sandbox", "--speed", far), "GATEWAY_SANDBOX_SPEED: ") for far in ("0", "-1", "1e10", "inf", "nan")),
+    ):
+        status, out, err = command(*words)
+        assert (status, out, len(err.splitlines())) == (1, "", 1), (words, err)
+        assert expected in err, (words, err)
+    assert command(*manual, "-1000000")[0] == 0
+
+
 @pytest.fixture
 def sandboxes(tmp_path):
     """(address, a call to their control surface) of sandboxes in a process of their own: commands block this one."""
