@@ -20,6 +20,7 @@ from gateway.cli_settings import explain, run, settings_on_database
 from gateway.master_key_proof import prove_master_key
 from gateway.onboarding import (
     OnboardingError,
+    check_account,
     create_account,
     create_bearer_key,
     create_connection,
@@ -152,6 +153,7 @@ def key_list(account_id: AccountId) -> None:
     """List an account's keys: id, kind, whether it works, whose it is, scopes. Never the key."""
 
     async def work(pool: Pool) -> None:
+        await check_account(pool, account_id)
         for key_id, kind, person, scopes, revoked in await accounts.list_keys(pool, account_id):
             typer.echo(f"{key_id}  {kind:<7}  {'revoked' if revoked else 'active':<7}  {person}  {' '.join(scopes)}")
 
@@ -242,6 +244,7 @@ def connection_list(account_id: AccountId) -> None:
     """List an account's connections: id, provider, priority, currencies, name, balance there. Never a secret."""
 
     async def work(pool: Pool) -> None:
+        await check_account(pool, account_id)
         balances = await balances_of(pool, account_id)
         for row in await accounts.connections_of(pool, account_id):
             paused = f"  paused: {row.paused_reason}" if row.paused_reason else ""

@@ -13,6 +13,7 @@ import typer
 from gateway import incidents, logs
 from gateway.cli_accounts import with_database
 from gateway.cli_settings import run, settings_on_database
+from gateway.onboarding import check_account
 from gateway.running import command_pool
 from gateway.store.database import Pool
 from gateway.store.incidents import IncidentRow, list_incidents
@@ -65,6 +66,8 @@ def incident_list(
     """List open incidents, the oldest first."""
 
     async def work(pool: Pool) -> None:
+        if account_id is not None:
+            await check_account(pool, account_id)
         for row in await list_incidents(pool, account_id=account_id, also_closed=also_closed):
             ended = f"  closed as {row.closed_as}" if row.closed_as else ""
             typer.echo(f"{row.id}  {row.opened_at:%Y-%m-%d %H:%M}  {row.kind:<16}  {_amount(row)}  {row.subject}{ended}")

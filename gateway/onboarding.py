@@ -65,7 +65,8 @@ async def create_account(pool: Pool, name: str, default_currency: str, account_i
     return account_id
 
 
-async def _check_account(pool: Pool, account_id: str) -> None:
+async def check_account(pool: Pool, account_id: str) -> None:
+    """Raise unless there is such an account: one that has nothing yet looks the same in a list."""
     if not await accounts.account_exists(pool, account_id):
         raise OnboardingError(f"there is no account {account_id}")
 
@@ -88,7 +89,7 @@ async def create_bearer_key(
     person: str | None = None,
 ) -> BearerKey:
     """Create a Bearer key. Only its keyed hash is stored."""
-    await _check_account(pool, account_id)
+    await check_account(pool, account_id)
     key = key or f"pk_live_{secrets.token_urlsafe(32)}"
     created = BearerKey(new_id("key"), key)
     await accounts.create_key(
@@ -115,7 +116,7 @@ async def create_signing_key(
     person: str | None = None,
 ) -> SigningKey:
     """Create a key pair for signed requests. The secret is stored sealed, since signatures are checked with it."""
-    await _check_account(pool, account_id)
+    await check_account(pool, account_id)
     created = SigningKey(
         new_id("key"), key_id or f"ak_live_{secrets.token_hex(12)}", secret or f"sk_live_{secrets.token_urlsafe(32)}"
     )
@@ -155,7 +156,7 @@ async def create_connection(
     connection_id: str | None = None,
 ) -> str:
     """Create a connection (or replace the one with this id); returns its id. Raises pydantic's error on wrong settings."""
-    await _check_account(pool, account_id)
+    await check_account(pool, account_id)
     if provider not in providers:
         raise OnboardingError(f"there is no provider {provider}; known are {', '.join(sorted(providers))}")
     if abs(priority) > _PRIORITY_LIMIT:
@@ -188,7 +189,7 @@ async def create_connection(
 
 async def credit_account(pool: Pool, account_id: str, amount: str, currency: str, reference: str, memo: str | None) -> Credit:
     """Book money that came in, once per reference. `amount` is decimal text, for a person."""
-    await _check_account(pool, account_id)
+    await check_account(pool, account_id)
     try:
         # The same rules as at the API.
         wanted = CreditBalance(amount=to_minor(amount, currency), currency=currency, reference=reference, memo=memo)

@@ -212,6 +212,12 @@ def test_what_cannot_be_set_up_is_refused_in_one_line(command):
     assert command("connection", "list", account_id)[1] == ""
 
 
+@pytest.mark.parametrize("nobody", [NOBODY, "acct_x", ""])
+@pytest.mark.parametrize("kind", ["key", "connection", "incident"])
+def test_a_list_of_an_account_that_is_not_there_says_so(command, kind, nobody):
+    assert command(kind, "list", nobody) == (1, "", f"payout-gateway: there is no account {nobody}\n")
+
+
 def test_numbers_out_of_range_are_refused_in_one_sentence(command):
     account_id = command("account", "create", "PT Contoh", "--currency", "IDR")[1].strip()
     manual = ("connection", "create", account_id, "manual", "--priority")
