@@ -14,6 +14,7 @@ from gateway.store import holds
 from gateway.store.database import Pool
 from gateway.store.holds import HoldRow
 from schemas import ids
+from schemas.text import PERSON_LIMIT, REASON_LIMIT, is_line
 
 _ROUNDS = 60
 _ROUND_S = 0.5
@@ -25,11 +26,13 @@ class HoldError(RuntimeError):
 
 async def declare(pool: Pool, *, person: str, reason: str) -> HoldRow:
     """Open a hold by hand."""
-    if not person.strip() or not reason.strip():
-        raise HoldError("a hold is declared by somebody and for a reason: name both. Nothing was changed.")
-    opened = await holds.open_hold(
-        pool, hold_id=new_id(ids.HOLD), reason=reason.strip(), declared_by=person.strip(), last_number=LAST_NUMBER
-    )
+    person, reason = person.strip(), reason.strip()
+    if not (is_line(person, most=PERSON_LIMIT) and is_line(reason, most=REASON_LIMIT)):
+        raise HoldError(
+            "a hold is declared by somebody and for a reason: name both, in one line of printable characters each "
+            f"(at most {PERSON_LIMIT} and {REASON_LIMIT}). Nothing was changed."
+        )
+    opened = await holds.open_hold(pool, hold_id=new_id(ids.HOLD), reason=reason, declared_by=person, last_number=LAST_NUMBER)
     hold = await _open(pool)
     if not opened:
         raise HoldError(
@@ -42,8 +45,10 @@ async def release(pool: Pool, recovery: Recovery, *, person: str, accept_unknown
     """Say that nothing stands against sending again; the second person to say so ends the hold."""
     person = person.strip()
     hold = await _open(pool)
-    if not person:
-        raise HoldError("a hold is released by people: name yourself. Nothing was changed.")
+    if not is_line(person, most=PERSON_LIMIT):
+        raise HoldError(
+            f"a hold is released by people: name yourself, by at most {PERSON_LIMIT} printable characters. Nothing was changed."
+        )
     if hold.released_first_by and is_same_person(hold.released_first_by, person):
         raise HoldError(
             f"{hold.released_first_by} has released it already; another person has to as well. Nothing was changed."

@@ -10,6 +10,7 @@ from gateway.store.database import Pool
 from gateway.store.incidents import IncidentRow
 from schemas import ids
 from schemas.incident import ClosedAs, IncidentKind
+from schemas.text import PERSON_LIMIT, REASON_LIMIT, is_line
 
 # How each kind may end. A late payment has moved the books, so nobody can explain it away.
 MAY_END: dict[IncidentKind, frozenset[ClosedAs]] = {
@@ -34,15 +35,19 @@ async def find(pool: Pool, incident_id: str) -> IncidentRow:
 
 async def close(pool: Pool, incident_id: str, *, person: str, closed_as: ClosedAs, reason: str) -> IncidentRow:
     """Close an incident, with the booking that belongs to it, and return it as it stands then."""
-    if not person.strip() or not reason.strip():
-        raise IncidentError("an incident is closed by somebody and for a reason: name both. Nothing was changed")
+    person, reason = person.strip(), reason.strip()
+    if not (is_line(person, most=PERSON_LIMIT) and is_line(reason, most=REASON_LIMIT)):
+        raise IncidentError(
+            "an incident is closed by somebody and for a reason: name both, in one line of printable characters each "
+            f"(at most {PERSON_LIMIT} and {REASON_LIMIT}). Nothing was changed"
+        )
     found = await find(pool, incident_id)
     allowed = MAY_END[IncidentKind(found.kind)]
     if closed_as not in allowed:
         names = " or ".join(sorted(allowed))
         raise IncidentError(f"an incident of kind {found.kind} ends as {names}, not as {closed_as}; nothing was changed")
     closed = await incident_store.close_incident(
-        pool, incident_id, person=person.strip(), closed_as=closed_as, reason=reason.strip(),
+        pool, incident_id, person=person, closed_as=closed_as, reason=reason,
         tx_id=new_id(ids.LEDGER_TRANSACTION),
     )  # fmt: skip
     if not closed:

@@ -19,8 +19,9 @@ from providers.base import Provider
 from schemas import ids
 from schemas.money import CURRENCY_EXPONENT, InexpressibleAmountError, to_minor
 from schemas.requests import CreditBalance
+from schemas.text import PERSON_LIMIT, is_line
 
-_PERSON_LIMIT = 100
+_NAME_LIMIT = 100
 _PRIORITY_LIMIT = 1_000_000
 
 
@@ -58,8 +59,12 @@ async def create_account(pool: Pool, name: str, default_currency: str, account_i
     """Create an account (or find it again under a given id); returns its id."""
     if default_currency not in CURRENCY_EXPONENT:
         raise OnboardingError(f"{default_currency} is not an ISO 4217 currency")
-    if not name.strip():
-        raise OnboardingError("an account has a name, since that is how people find it; no account was created")
+    name = name.strip()
+    if not is_line(name, most=_NAME_LIMIT):
+        raise OnboardingError(
+            f"an account has a name, since that is how people find it: 1 to {_NAME_LIMIT} printable characters; "
+            "no account was created"
+        )
     account_id = account_id or new_id(ids.ACCOUNT)
     await accounts.create_account(pool, account_id, name, default_currency)
     return account_id
@@ -73,10 +78,10 @@ async def check_account(pool: Pool, account_id: str) -> None:
 
 def _person(name: str | None, key_id: str) -> str:
     """Whose key it is; of nobody named it is somebody's of its own. Spelling must not make two people of one."""
-    person = key_id if name is None else " ".join(unicodedata.normalize("NFKC", name).split())
-    if not person or not person.isprintable() or len(person) > _PERSON_LIMIT:
-        raise OnboardingError(f"a person is named by 1 to {_PERSON_LIMIT} printable characters; no key was created")
-    return person
+    person = key_id if name is None else unicodedata.normalize("NFKC", name).strip()
+    if not is_line(person, most=PERSON_LIMIT):
+        raise OnboardingError(f"a person is named by 1 to {PERSON_LIMIT} printable characters; no key was created")
+    return " ".join(person.split())
 
 
 async def create_bearer_key(
@@ -161,6 +166,9 @@ async def create_connection(
         raise OnboardingError(f"there is no provider {provider}; known are {', '.join(sorted(providers))}")
     if abs(priority) > _PRIORITY_LIMIT:
         raise OnboardingError(f"a priority is between -{_PRIORITY_LIMIT:,} and {_PRIORITY_LIMIT:,}. Nothing was changed.")
+    name = name.strip()
+    if not is_line(name, most=_NAME_LIMIT):
+        raise OnboardingError(f"a connection is named by 1 to {_NAME_LIMIT} printable characters. Nothing was changed.")
     known = providers[provider]
     unserved = set(currencies) - set(known.contract.amounts)
     if unserved:

@@ -59,7 +59,9 @@ class CreatePayout(Request):
     connection_id: Annotated[str, Field(pattern=r"^conn_[0-9a-f]{32}$")] | None = None
     merchant_reference: Annotated[str, Field(min_length=1, max_length=100), Printable] | None = None
     note: Annotated[str, Field(min_length=1, max_length=500), Printable] | None = None
-    statement_descriptor: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9 .\-]+$")] | None = None
+    statement_descriptor: (
+        Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9 .\-]+$"), Printable] | None
+    ) = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)] | None = None
 
     @model_validator(mode="after")

@@ -12,6 +12,9 @@ from pydantic_core import CoreSchema
 # What every dialect of patterns can say of it: no control characters, and something else than spaces.
 PRINTABLE = r"^ *[^\x00-\x20\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 
+PERSON_LIMIT = 100
+REASON_LIMIT = 500
+
 
 def _printable(value: str) -> str:
     if not value.strip():
@@ -32,6 +35,11 @@ class _Described(AfterValidator):
 # Beside the length, not around it: `Annotated[str, Field(min_length=1, max_length=100), Printable]`. Pydantic checks a length
 # that comes after a validator in Python, which takes ten times as long.
 Printable = _Described(_printable)
+
+
+def is_line(text: str, *, most: int) -> bool:
+    """Whether it can stand in a list or a timeline: at most `most` characters, all of them printable, and not only blanks."""
+    return len(text) <= most and text.isprintable() and bool(text.strip())
 
 
 def one_of(known: Container[str], what: str) -> AfterValidator:

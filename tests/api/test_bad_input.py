@@ -169,6 +169,7 @@ BODIES = {
                                            "statement_descriptor_not_supported", "statementDescriptor"),
     "descriptor with an accent": (good(statementDescriptor="café"), 400, INVALID, "statementDescriptor"),
     "descriptor empty": (good(statementDescriptor=""), 400, INVALID, "statementDescriptor"),
+    "descriptor blank": (good(statementDescriptor=" "), 400, INVALID, "statementDescriptor"),
     "merchant reference too long": (good(merchantReference="r" * 101), 400, INVALID, "merchantReference"),
     "note too long": (good(note="n" * 501), 400, INVALID, "note"),
     "metadata a list": (good(metadata=[]), 400, INVALID, "metadata"),

@@ -218,6 +218,39 @@ def test_a_list_of_an_account_that_is_not_there_says_so(command, kind, nobody):
     assert command(kind, "list", nobody) == (1, "", f"payout-gateway: there is no account {nobody}\n")
 
 
+UNPRINTABLE = ("PT\nContoh", "PT\x1b[2JContoh", "PT\u202eContoh", " \n ", "", "n" * 5000)
+
+
+@pytest.mark.parametrize("name", UNPRINTABLE)
+def test_names_and_persons_are_one_line_that_can_be_shown(command, name):
+    account_id = command("account", "create", "PT Contoh", "--currency", "IDR")[1].strip()
+    for words in (
+        ("account", "create", name, "--currency", "IDR"),
+        ("key", "create", account_id, "--person", name),
+        ("hold", "declare", "--person", name, "--reason", "restored"),
+        ("hold", "declare", "--person", "Ana", "--reason", name),
+    ):
+        status, out, err = command(*words)
+        assert (status, out, len(err.splitlines())) == (1, "", 1), (words, out, err)
+        assert "printable characters" in err
+    if name:  # none given means the provider's name
+        status, _, err = command("connection", "create", account_id, "manual", "--name", name)
+        assert (status, "printable characters" in err) == (1, True)
+    assert command("hold", "declare", "--person", "Ana", "--reason", "restored")[0] == 0
+    for words in (
+        ("hold", "release", "--person", name),
+        ("incident", "close", NOBODY, "--person", name, "--as", "explained", "--reason", "x"),
+    ):
+        status, _, err = command(*words)
+        assert (status, "printable characters" in err) == (1, True), err
+    assert command("account", "list")[1] == f"{account_id}  IDR  PT Contoh\n"
+
+
+def test_blanks_around_a_name_are_not_kept(command):
+    account_id = command("account", "create", "  PT Contoh\n", "--currency", "IDR")[1].strip()
+    assert command("account", "list")[1] == f"{account_id}  IDR  PT Contoh\n"
+
+
 def test_numbers_out_of_range_are_refused_in_one_sentence(command):
     account_id = command("account", "create", "PT Contoh", "--currency", "IDR")[1].strip()
     manual = ("connection", "create", account_id, "manual", "--priority")
