@@ -43,3 +43,5 @@ def add_routes(app: web.Application) -> None:
     """Route every operation of the table to its handler."""
     for operation in OPERATIONS:
         app.router.add_route(operation.method, operation.path, HANDLERS[operation.name])
+        if operation.method == "GET":  # HTTP wants both; the server leaves the body out
+            app.router.add_route("HEAD", operation.path, HANDLERS[operation.name])

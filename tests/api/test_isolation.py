@@ -246,6 +246,14 @@ async def test_scopes(world, mine, keys, name):
     assert allowed.status in {operation.status, 404, 409}, allowed.envelope
 
 
+async def test_a_head_takes_the_key_and_the_scope_of_its_get(mine, keys):
+    with_it, without_it = keys[auth.PAYOUT_READ]
+    for key, status in ((with_it, 200), (without_it, 403), ("pk_live_nobody_has_this", 401)):
+        assert (await ask(mine, "HEAD", PAYOUTS, headers={"Authorization": f"Bearer {key}"})).status == status
+    for method, status in (("HEAD", 200), ("GET", 401)):
+        assert (await ask(mine, "HEAD", PAYOUTS, headers=sign(mine, method, PAYOUTS))).status == status
+
+
 @pytest.mark.parametrize("name", SCOPE)
 async def test_no_operation_without_a_key(world, mine, name):
     operation = NAMED[name]
