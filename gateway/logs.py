@@ -21,7 +21,7 @@ _OURS = re.compile(
     r"(?<![A-Za-z\d])((?:[a-z]+_)?(?=[0-9-]{0,35}[a-f])[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}"
     r"|20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?)(?![A-Za-z\d])"
 )
-_KEY = re.compile(r"\b(sk|pk|pr|ak|access|live|test|whsec|xnd)_[A-Za-z0-9_\-]{4,}|Bearer\s+\S+")
+_KEY = re.compile(r"\b(sk|pk|pr|ak|access|live|test|whsec|xnd)_[A-Za-z0-9_\-]{4,}|(?i:Bearer)\s+\S+")
 _CHECKED = frozenset({"exception", "reason", "error"})
 
 

@@ -29,8 +29,8 @@ CARD_WRITE: Final = "plugipay:card:write"
 ROUTING_WRITE: Final = "plugipay:routing:write"
 SCOPES: Final = (PAYOUT_READ, PAYOUT_WRITE, PAYOUT_RESOLVE, LEDGER_READ, LEDGER_WRITE, CARD_READ, CARD_WRITE, ROUTING_WRITE)
 
-_SIGNED = re.compile(r"Plugipay-HMAC-SHA256 keyId=([\x21-\x2b\x2d-\x7e]{1,200}), scope=\*, signature=([0-9a-f]{64})")
-_BEARER = re.compile(r"Bearer ([\x21-\x7e]{8,200})")
+_SIGNED = re.compile(r"(?i:Plugipay-HMAC-SHA256) +keyId=([\x21-\x2b\x2d-\x7e]{1,200}), scope=\*, signature=([0-9a-f]{64})")
+_BEARER = re.compile(r"(?i:Bearer) +([\x21-\x7e]{8,200})")
 _TOLERANCE_S = 300
 _REMEMBER_S = 1.0  # so long may a revoked key still work in a process that has just used it
 

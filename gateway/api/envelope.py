@@ -11,6 +11,9 @@ from gateway.api.whole import WholeAnswer
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 PAYOUT_ID: web.RequestKey[str] = web.RequestKey("payout_id", str)  # for the log line
 
+# HTTP wants one in every 401, also where a provider's notice proves itself in another way.
+_CHALLENGE = "Bearer, Plugipay-HMAC-SHA256"
+
 
 class ApiError(Exception):
     """A refusal that a merchant reads: a stable `code` for programs, a sentence for people, and the `field` it is about."""
@@ -81,4 +84,5 @@ def fail(request: web.BaseRequest, error: ApiError) -> web.Response:
         body["field"] = error.field
     if error.details is not None:
         body["details"] = error.details
-    return _respond(error.status, {"data": None, "error": body, "meta": _meta(request)}, error.headers)
+    headers = {"WWW-Authenticate": _CHALLENGE, **error.headers} if error.status == 401 else error.headers
+    return _respond(error.status, {"data": None, "error": body, "meta": _meta(request)}, headers)

@@ -246,6 +246,29 @@ async def test_scopes(world, mine, keys, name):
     assert allowed.status in {operation.status, 404, 409}, allowed.envelope
 
 
+@pytest.mark.parametrize("spelled", [str.lower, str.upper, str.title])
+async def test_the_scheme_of_a_key_has_no_case(mine, spelled):
+    signed = sign(mine, "GET", PAYOUTS)
+    for headers in ({"Authorization": f"Bearer {mine.bearer}"}, signed):
+        scheme, _, rest = headers["Authorization"].partition(" ")
+        answer = await ask(mine, "GET", PAYOUTS, headers=headers | {"Authorization": f"{spelled(scheme)} {rest}"})
+        assert answer.status == 200, scheme
+
+
+async def test_every_401_says_how_to_authenticate(mine):
+    hook = f"/webhooks/pivot/{mine.connections['pivot']}"
+    for method, path, headers in (
+        ("GET", PAYOUTS, {"Authorization": None}),
+        ("GET", PAYOUTS, {"Authorization": "Bearer pk_live_nobody_has_this"}),
+        ("HEAD", PAYOUTS, {"Authorization": "Basic YTpi"}),
+        ("GET", PAYOUTS, sign(mine, "GET", PAYOUTS, at=1)),
+        ("POST", hook, {"X-API-Key": "wrong"}),
+    ):
+        answer = await ask(mine, method, path, {} if method == "POST" else None, headers=headers)
+        assert (answer.status, answer.headers.getall("WWW-Authenticate")) == (401, ["Bearer, Plugipay-HMAC-SHA256"])
+    assert "WWW-Authenticate" not in (await ask(mine, "GET", PAYOUTS)).headers
+
+
 async def test_a_head_takes_the_key_and_the_scope_of_its_get(mine, keys):
     with_it, without_it = keys[auth.PAYOUT_READ]
     for key, status in ((with_it, 200), (without_it, 403), ("pk_live_nobody_has_this", 401)):

@@ -42,6 +42,11 @@ def test_a_number_inside_a_key_leaves_no_rest_of_the_key():
     assert logged("sk_live_abc123456-def was refused") == "*** was refused"
 
 
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_a_bearer_key_is_covered_however_its_scheme_is_written(scheme):
+    assert logged(f"Authorization: {scheme} abcdef-ghijkl") == "Authorization: ***"
+
+
 def test_fields_that_carry_no_words_of_others_are_not_looked_at():
     fields = {"event": "request", "requestId": "req_12345678", "ms": 1234567.89, "route": "/api/v1/12345678"}
     before = dict(fields)
