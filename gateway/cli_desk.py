@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli_accounts import with_database
-from gateway.cli_settings import load_settings
+from gateway.cli_settings import settings_on_database
 from gateway.store.database import Pool
 from gateway.store.reviews import ReviewRow, list_reviews
 from schemas.money import to_decimal
@@ -28,7 +28,7 @@ def desk_list(
         for row in await list_reviews(pool, account_id):
             typer.echo("  ".join(_parts(row)))
 
-    with_database(load_settings(), work)
+    with_database(settings_on_database(), work)
 
 
 def _parts(row: ReviewRow) -> list[str]:
