@@ -48,6 +48,7 @@ from gateway.settings import Role, Settings
 from gateway.store.accounts import find_key
 from gateway.store.cards import get_cards
 from gateway.store.database import Pool, open_pool
+from gateway.store.invariants import rules
 from gateway.store.notices import add_notices
 from gateway.store.payouts import create_payouts
 from providers.base import Provider
@@ -131,6 +132,11 @@ class Gateway:
         await prove_master_key(self.pool, self.seal)
         if Role.LOOPS in self.settings.roles:
             await self.hold_watch.begin()
+        self.metrics.start_at_zero(
+            loops=[loop.name for loop in self._loops],
+            rules=[rule.name for rule in rules()] if Role.LOOPS in self.settings.roles else [],
+            providers=[contract.provider for contract in self.connections.contracts()],
+        )
         for loop in self._loops:
             loop.on_round = self._on_round
             loop.start()

@@ -38,6 +38,7 @@ class Gauges(Loop):
     def __init__(self, pool: Pool, metrics: Metrics, gates: Gates, contracts: Sequence[Contract]) -> None:
         super().__init__(poll_s=_EVERY_S)
         self._pool = pool
+        self._providers = [contract.provider for contract in contracts]
         self._listing = [contract.provider for contract in contracts if contract.lists_payouts]
         self._metrics = metrics
         self._gates = gates
@@ -86,7 +87,7 @@ class Gauges(Loop):
         open_circuits = Counter(self._gates.open_circuits())
         _show(self._metrics.open_circuits, [((provider,), many) for provider, many in open_circuits.items()])
         paused = Counter(provider for _, provider in await paused_connections(self._pool))
-        _show(self._metrics.paused, [((provider,), many) for provider, many in paused.items()])
+        _show(self._metrics.paused, [((provider,), paused[provider]) for provider in {*self._providers, *paused}])
 
     async def _inbox(self) -> None:
         waiting, age_s = await inbox_age(self._pool)

@@ -1,5 +1,6 @@
 """What this process counts, for Prometheus. Labels are providers, states and codes only: never an account, id or number."""
 
+from collections.abc import Iterable
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -134,3 +135,15 @@ class Metrics:
             ["provider", "kind"],
             registry=self.registry,
         )
+
+    def start_at_zero(self, *, loops: Iterable[str], rules: Iterable[str], providers: Iterable[str]) -> None:
+        """Make what alerts watch for an increase: Prometheus sees none in a series that begins with its first event."""
+        for loop in loops:
+            self.rounds.labels(loop, "error")
+        for rule in rules:
+            self.invariant_failures.labels(rule)
+        self.notices.labels("unknown", "refused")
+        for provider in providers:
+            self.paused.labels(provider)
+            for outcome in ("refused", "unreadable", "unmatched"):
+                self.notices.labels(provider, outcome)

@@ -19,6 +19,8 @@ from gateway.api import openapi
 from gateway.api.operations import OPERATIONS
 from gateway.api.routes import HANDLERS
 from gateway.settings import Role
+from gateway.store.invariants import rules
+from providers.registry import PROVIDERS
 from schemas import answers
 from schemas.destination import BankAccount
 from schemas.failure import FailureCode
@@ -422,6 +424,21 @@ def samples(text):
             name, labels, value = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line).groups()
             found.append((name, dict(re.findall(r'(\w+)="([^"]*)"', labels or "")), float(value)))
     return found
+
+
+async def test_what_alerts_watch_for_an_increase_begins_at_zero(own_world):
+    gateway = await own_world.start_gateway()
+    await gateway.gauges.fill()
+    found = {(name, *sorted(given.values())): v for name, given, v in samples((await page_of(own_world, "/metrics"))[2])}
+    loops = {"dispatcher", "inbox", "reconciler", "lookback", "invariants", "hold_watch", "recovery"}
+    for series in (
+        *(("gateway_rounds_total", *sorted((loop, "error"))) for loop in loops),
+        *(("gateway_invariant_failures_total", rule.name) for rule in rules()),
+        ("gateway_notices_total", "refused", "unknown"),
+        *(("gateway_connections_paused", provider) for provider in PROVIDERS),
+        *(("gateway_notices_total", *sorted((p, o))) for p in PROVIDERS for o in ("refused", "unreadable", "unmatched")),
+    ):
+        assert found.get(series) == 0, series
 
 
 async def test_the_promised_metrics(own_world):
