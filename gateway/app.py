@@ -51,6 +51,7 @@ from gateway.store.database import Pool, open_pool
 from gateway.store.invariants import rules
 from gateway.store.notices import add_notices
 from gateway.store.payouts import create_payouts
+from gateway.version import installed_version
 from providers.base import Provider
 from providers.transport import Transport
 
@@ -144,7 +145,7 @@ class Gateway:
         if Role.API in self.settings.roles:
             await self._serve(listening)
         _relieve_collector()
-        _log.info("gateway.started", port=self.port, roles=sorted(self.settings.roles))
+        _log.info("gateway.started", version=installed_version(), port=self.port, roles=sorted(self.settings.roles))
 
     async def stop(self) -> None:
         """Take nothing new, finish what runs, leave everything else to the next process."""

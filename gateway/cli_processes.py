@@ -30,6 +30,7 @@ from gateway.running import StartError, database, serve, serve_sandboxes
 from gateway.sealing import MasterKeyError, new_master_key
 from gateway.settings import Settings, address
 from gateway.store.database import UnsafeDatabaseError
+from gateway.version import installed_version
 
 # What a person can put right: shown as one line, without a traceback.
 EXPECTED = (
@@ -45,11 +46,28 @@ EXPECTED = (
 )
 
 app = typer.Typer(
-    help="One API to pay anyone through any provider. Settings come from GATEWAY_*; flags win over them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # its tracebacks show local variables, and those hold secrets
 )
+
+
+def _say_version(asked: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if asked:
+        typer.echo(installed_version())
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """One API to pay anyone through any provider. Settings come from GATEWAY_*; flags win over them."""
+
+
 app.add_typer(account_app)
 app.add_typer(key_app)
 app.add_typer(hold_app)

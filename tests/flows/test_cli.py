@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -442,7 +443,7 @@ def test_serve_runs_its_own_postgres_lets_commands_in_and_stops_in_time(tmp_path
     data = {"GATEWAY_DATA_DIR": str(tmp_path / "data"), "GATEWAY_MASTER_KEY": MASTER_KEY}
     with start("serve", "--port", "0", **data) as process:
         for line in process.stdout:
-            if json.loads(line)["event"] == "gateway.started":
+            if (said_at_start := json.loads(line))["event"] == "gateway.started":
                 break
         with start("account", "create", "PT Contoh", "--currency", "IDR", **data) as other:
             out, said = other.communicate(timeout=30)
@@ -452,6 +453,7 @@ def test_serve_runs_its_own_postgres_lets_commands_in_and_stops_in_time(tmp_path
         assert time.monotonic() - began < STOPS_WITHIN_S
     assert process.returncode == 0, err
     assert err == ""
+    assert said_at_start["version"] == version("payout-gateway")
     assert out.startswith("acct_"), said
     which = f"GATEWAY_DATABASE_URL is not set: this is about the embedded database in {tmp_path / 'data' / 'postgres'}.\n"
     assert said == which
@@ -475,6 +477,10 @@ async def test_a_provider_that_keeps_us_waiting_does_not_keep_us_from_stopping(d
     async with asyncio.timeout(10):
         async with running.gateway(Settings(port=0, data_dir=tmp_path), dsn, MASTER_KEY):
             pass
+
+
+def test_the_version_is_that_of_the_installed_package(command):
+    assert command("--version") == (0, f"{version('payout-gateway')}\n", "")
 
 
 def test_a_fresh_master_key_is_one(command):
