@@ -264,6 +264,7 @@ async def test_not_when_every_handler_fails(log, own_world):
             body = {
                 "create_payout": TO_BANK,
                 "preview_route": TO_BANK,
+                "put_routing": {},
                 "update_bank_account": BANK_DETAILS,
                 "mark_failed": {"failureReason": HOLDER},
                 "mark_returned": {"reason": HOLDER},
