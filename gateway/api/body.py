@@ -149,7 +149,8 @@ def idempotency_key(request: web.Request) -> str:
 def query(request: web.Request) -> dict[str, str]:
     """The query, each parameter at most once and none that the table of operations does not know here."""
     resource = request.match_info.route.resource
-    known = QUERY_OF[request.method, resource.canonical] if resource else ()
+    method = "GET" if request.method == "HEAD" else request.method
+    known = QUERY_OF[method, resource.canonical] if resource else ()
     given: dict[str, str] = {}
     for name, value in request.query.items():
         if name not in known:

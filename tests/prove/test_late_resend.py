@@ -28,7 +28,8 @@ async def test_a_repetition_that_waited_past_its_lease_does_not_leave(dsn, tmp_p
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)  # the first send is surely over
 
-        slow, other = copy.copy(gateway.reconciler), copy.copy(gateway.reconciler)
+        slow, other = copy.copy(gateway.reconciler), copy.copy(gateway.reconciler)  # as of two processes
+        slow._checking, other._checking = {}, {}
         awake, mark_resent = asyncio.Event(), reconciler.mark_resent
 
         async def paused(*given, **named):
@@ -45,7 +46,7 @@ async def test_a_repetition_that_waited_past_its_lease_does_not_leave(dsn, tmp_p
                 await gateway.pool.execute("update attempt set check_at = now() where exposure = 'open'")  # its lease ends
                 await other.round()
                 await asyncio.sleep(0.05)
-        awake.set()
         await sleeping
-        await asyncio.sleep(0.3)
+        awake.set()
+        await asyncio.gather(*slow._checking.values())
         assert len(await world.sent("pivot")) == 1, await merchant.timeline(made["id"])
