@@ -24,7 +24,7 @@ async def test_a_gauge_whose_query_fails_keeps_its_value_and_no_other_from_being
     gateway, _ = queued
     sample = gateway.metrics.registry.get_sample_value
     assert sample("gateway_payouts_open", QUEUED) == 1
-    assert sample("gateway_connections_paused", {"provider": "xendit"}) is None
+    assert sample("gateway_connections_paused", {"provider": "xendit"}) == 0
     await gateway.pool.execute("update connection set paused_until = now() + interval '1 hour', paused_reason = 'a test'")
     await gateway.pool.execute("alter table payout rename to payout_gone")
     with pytest.raises(ExceptionGroup, match="keep what they said last"):
