@@ -174,11 +174,12 @@ async def test_the_drill(database, tmp_path, monkeypatch):
 
         # What the older copy will not know.
         world.dsn = await database.start("live")
-        async with running(world) as gateway:
+        async with running(world, roles="api") as gateway:  # before anything is sent
             await gateway.pool.execute(
                 "update connection set paused_until = now() + interval '1 day', paused_reason = 'later' where id = $1",
                 merchant.connections["later"],
             )
+        async with running(world):
             for name in ("fails over", "xendit", "plexy"):
                 await merchant.until(made[name], "paid")
             lost = await merchant.pay(key="lost", **LOST)
