@@ -13,7 +13,7 @@ from gateway.failover import next_connection
 from gateway.gates import Gates
 from gateway.learned import Learned
 from gateway.lifecycle import Ended
-from gateway.loops import Loop
+from gateway.loops import Failures, Loop
 from gateway.store.accounts import paused_connections
 from gateway.store.database import Pool
 from gateway.store.routes import LearnedHealth, RoutablePayout, share_health, waiting_at
@@ -46,24 +46,20 @@ class Rerouter(Loop):
         await self._share()
         stuck_at = {connection_id for connection_id, _ in await paused_connections(self._pool)}
         stuck_at |= self._gates.open_now()
-        more, failed = False, 0
+        more, failures = False, Failures(self.name)
         for connection_id in sorted(stuck_at):
             waiting = await waiting_at(self._pool, connection_id, after_id=self._looked_at.get(connection_id, ""), limit=_PAGE)
             for payout in waiting:
                 if self._closing:  # with a database that does not answer, a page of errors takes far longer than a stop
                     return False
-                try:
+                with failures.caught(payout=payout.id):
                     await self._move(payout)
-                except Exception:
-                    failed += 1
-                    _log.exception("payout.not_rerouted", payout=payout.id)
             if len(waiting) == _PAGE:
                 self._looked_at[connection_id] = waiting[-1].id
                 more = True
             else:
                 self._looked_at.pop(connection_id, None)
-        if failed:
-            raise RuntimeError(f"{failed} payouts could not be moved; nothing was sent, and they are looked at again")
+        failures.end()
         return more
 
     async def _move(self, payout: RoutablePayout) -> None:
