@@ -6,9 +6,19 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import orjson
+from asyncpg.pool import PoolConnectionProxy
 from yoyo import get_backend, read_migrations
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Session: TypeAlias = "asyncpg.Connection | PoolConnectionProxy[asyncpg.Record]"
+
+# A process that stands still (stopped, paged out, its network gone) may hold the locks of a transaction that others wait for.
+# PostgreSQL ends its session: between two statements, and anywhere else in a transaction, which newer versions can do. There it
+# takes longer than anything of ours may, and shorter than those who wait have patience.
+_IDLE_IN_TRANSACTION_S = 10.0
+_TRANSACTION_S = 20.0
+_PATIENCE_S = 30.0
+_ENDS_TRANSACTIONS = 17  # PostgreSQL's version
 
 
 class UnsafeDatabaseError(RuntimeError):
@@ -19,10 +29,21 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=lambda v: orjson.dumps(v).decode(), decoder=orjson.loads
     )
+    for name, value in transaction_limit(connection, _TRANSACTION_S).items():
+        await connection.execute(f"set {name} = {value}")
+
+
+def transaction_limit(connection: Session, within_s: float | None) -> dict[str, str]:
+    """The setting, by name, that ends a session whose transaction takes longer (None: that ends none).
+
+    Empty where PostgreSQL cannot do it. A limit that runs already is not made longer or shorter, only taken away.
+    """
+    can = connection.get_server_version().major >= _ENDS_TRANSACTIONS
+    return {"transaction_timeout": f"{(within_s or 0) * 1000:.0f}"} if can else {}
 
 
 async def _leave_as_it_is(_connection: asyncpg.Connection) -> None:
-    """Nothing here changes a session (no SET, LISTEN, cursor or advisory lock), so nothing has to be undone after each use.
+    """No use changes a session (no SET, LISTEN, cursor or advisory lock), so nothing has to be undone after each.
 
     asyncpg itself still rolls back a transaction that was left open. Its own reset would be one more round trip per query.
     """
@@ -36,10 +57,10 @@ async def open_pool(dsn: str, *, size: int) -> Pool:
         max_size=size,
         init=_prepare,
         reset=_leave_as_it_is,
-        command_timeout=30,
+        command_timeout=_PATIENCE_S,
         server_settings={
             "application_name": "payout-gateway",
-            "idle_in_transaction_session_timeout": "10s",
+            "idle_in_transaction_session_timeout": f"{_IDLE_IN_TRANSACTION_S * 1000:.0f}",
             # Every statement here touches few rows, by their keys. Plans are kept, and those that were made while the tables
             # were small would read whole tables or indexes for ever after (F16).
             "enable_seqscan": "off",

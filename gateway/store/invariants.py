@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from gateway.store.database import Pool
+from gateway.store.database import Pool, transaction_limit
 
 NAME = "-- name: "
 NAMED_AT_MOST = 20  # offenders; how many there are is always counted
@@ -58,10 +58,11 @@ async def check_rule(pool: Pool, rule: Rule, *, timeout_s: float, alone: bool = 
 
     Raises what PostgreSQL says when it takes longer than `timeout_s`: then nobody knows whether the rule holds.
     """
-    settings = _FOR_WHOLE_TABLES | {"statement_timeout": str(int(timeout_s * 1000))}
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         if alone and not await connection.fetchval("select pg_try_advisory_xact_lock($1)", _ALONE):
             return None
+        limits = {"statement_timeout": f"{timeout_s * 1000:.0f}", **transaction_limit(connection, None)}
+        settings = _FOR_WHOLE_TABLES | limits
         await connection.execute(
             "select set_config(name, value, true) from unnest($1::text[], $2::text[]) as s(name, value)",
             list(settings),

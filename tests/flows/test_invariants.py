@@ -12,6 +12,7 @@ from world import BANK, QUICK
 from gateway.invariants import Invariants
 from gateway.metrics import Metrics
 from gateway.recording import Said
+from gateway.store import database
 from gateway.store import invariants as store
 from gateway.store.invariants import NAMED_AT_MOST, check_rule, rules
 from schemas.report import Progress, Taken
@@ -246,6 +247,16 @@ async def test_a_check_that_takes_long_does_not_hold_up_a_stop(world, monkeypatc
     await asyncio.sleep(0.3)
     async with asyncio.timeout(3):
         await watch.close()
+
+
+async def test_a_check_may_take_longer_than_any_other_transaction(dsn, monkeypatch):
+    monkeypatch.setattr(database, "_TRANSACTION_S", 0.2)
+    pool = await database.open_pool(dsn, size=1)
+    slow = store.Rule("slow", "it holds", "select '' as id, '' as account_id from pg_sleep(0.5) where false")
+    assert await check_rule(pool, slow, timeout_s=5) == store.Finding(0, [])
+    with pytest.raises(asyncpg.PostgresConnectionError):
+        await pool.execute("select pg_sleep(0.5)")
+    await pool.close()
 
 
 async def test_a_rule_only_reads(world):

@@ -18,7 +18,7 @@ from gateway.store.database import Pool, open_pool
 from tests.flows.world import BANK, MASTER_KEY, QUICK, Merchant, World
 from tests.kill.client import Client
 from tests.kill.process import GatewayProcess
-from tests.kill.serve import Job
+from tests.kill.serve import LOG, Job
 from tests.ports import free_port
 
 # The amounts that ask Xendit's sandbox for a scenario (777NN rupiah); Pivot's is told to take them as amounts.
@@ -121,7 +121,21 @@ class Stage(World):
             await self.load()
             with contextlib.suppress(TimeoutError):
                 return await self.until(done, why, _LOAD_EVERY_S)
-        raise AssertionError(f"{why} was never reached")
+        raise AssertionError(f"{why} was never reached. {await self._state()}")
+
+    async def _state(self) -> str:
+        """Where everything stands, what the client met, and the last that the processes said: for a message."""
+        stands = await self.pool.fetch(
+            """select p.provider, p.phase, a.state, a.cancel_asked_at is not null as asked, count(*),
+                      min(a.check_at) - now() as due
+                 from payout p left join attempt a on a.id = p.attempt_id group by 1, 2, 3, 4 order by 1, 2, 3, 4"""
+        )
+        sessions = await self.pool.fetch(
+            "select state, wait_event, left(query, 60) as query from pg_stat_activity where datname = current_database()"
+        )
+        said = (Path(self.data_dir) / LOG).read_text()[-3000:]
+        rows = "\n".join(str(dict(row)) for row in (*stands, *sessions))
+        return f"Met: {dict(self.client.met)}\n{rows}\nLog:\n{said}"
 
     async def until(self, done: Callable[[], bool], why: str, within_s: float = _PATIENCE_S) -> None:
         """Wait for it, by looking."""
