@@ -10,12 +10,13 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import asyncpg
 import hypothesis.core
 import pytest
 
-from gateway import logs
+from gateway import embedded_postgres, logs
 from gateway.embedded_postgres import EmbeddedPostgres
 from gateway.store.database import migrate
 
@@ -60,7 +61,9 @@ def rng() -> random.Random:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
     server = EmbeddedPostgres(_quick_folder(tmp_path_factory))
-    asyncio.run(server.start())
+    # Each of hundreds of databases would be looked through every minute, by a process started for it.
+    with mock.patch.object(embedded_postgres, "_SETTINGS", (*embedded_postgres._SETTINGS, "autovacuum=off")):
+        asyncio.run(server.start())
     asyncio.run(_run(server.dsn, "create database template_gateway"))
     migrate(server.dsn_of("template_gateway"))
     yield server

@@ -1,4 +1,4 @@
-"""A scripted server, a transport with short timeouts that remembers what its hooks heard, and repaired aioresponses."""
+"""A scripted server, a transport that remembers what its hooks heard, and repaired aioresponses."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -52,14 +52,15 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-async def transport(heard: Heard) -> AsyncIterator[Transport]:
-    # Long enough for a busy machine to answer at all: a stall is no hang.
-    short = Timeouts(connect_s=0.5, answer_s=0.4, total_s=0.8)
+async def transport(heard: Heard, request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
+    # A busy machine that stalls is no provider that hangs: only a test that waits for the end of a time gets a short one.
+    hasty = request.node.get_closest_marker("hasty") is not None
+    timeouts = Timeouts(connect_s=10, answer_s=0.2, total_s=0.4) if hasty else Timeouts(connect_s=10, answer_s=10, total_s=20)
     made = Transport(
         on_call=lambda *call: heard.calls.append(call),
         on_unknown_word=lambda *word: heard.words.append(word),
-        send_timeouts=short,
-        read_timeouts=short,
+        send_timeouts=timeouts,
+        read_timeouts=timeouts,
     )
     yield made
     await made.close()

@@ -368,7 +368,7 @@ class NetworkContract(ConnectorContract):
         },
     }
 
-    @pytest.mark.parametrize("fault", UNREADABLE)
+    @pytest.mark.parametrize("fault", scripted.faults(UNREADABLE))
     async def test_after_the_request_arrived_it_is_unclear(self, fault: str, server: Scripted, transport: Transport) -> None:
         (report,) = await self.submit(server, transport, self.UNREADABLE[fault])
         assert isinstance(report, Unclear), report
@@ -376,7 +376,7 @@ class NetworkContract(ConnectorContract):
         assert server.calls("GET", ".*") == []
         assert server.calls("POST", "/elsewhere") == []
 
-    @pytest.mark.parametrize("fault", [*UNREADABLE, "http-400", "http-401", "http-403", "http-404", "http-429"])
+    @pytest.mark.parametrize("fault", scripted.faults(UNREADABLE, "http-400", "http-401", "http-403", "http-404", "http-429"))
     async def test_a_failed_read_says_nothing_about_the_payout(
         self, fault: str, server: Scripted, transport: Transport
     ) -> None:
@@ -598,7 +598,7 @@ class NetworkContract(ConnectorContract):
         if self.provider.contract.lists_payouts:
             assert await self.listed(server, transport, self.payouts_of()) == Listing((), complete=True)
 
-    @pytest.mark.parametrize("fault", [*UNREADABLE, "http-400", "http-401", "http-403", "http-404", "http-429"])
+    @pytest.mark.parametrize("fault", scripted.faults(UNREADABLE, "http-400", "http-401", "http-403", "http-404", "http-429"))
     async def test_a_list_that_failed_is_unclear_and_never_empty(
         self, fault: str, server: Scripted, transport: Transport
     ) -> None:

@@ -6,11 +6,12 @@ It knows no provider. A reply is a `Reply`, or a coroutine that misbehaves with 
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
@@ -127,6 +128,11 @@ async def dripping_answer(request: web.Request) -> web.StreamResponse:
         except ConnectionError:
             break
     return response
+
+
+def faults(named: Iterable[str], *more: str) -> list[Any]:
+    """The names of misbehaving answers as parameters: those that end only with our patience ask for a short one."""
+    return [pytest.param(name, marks=pytest.mark.hasty) if name in {"hang", "drip"} else name for name in (*named, *more)]
 
 
 async def oversized_answer(request: web.Request) -> web.StreamResponse:

@@ -320,6 +320,7 @@ class TestPivot(NetworkContract):
         assert all(isinstance(report, Taken) for (report,) in reports)
         assert len(server.calls("POST", "/v1/access-token")) == 1
 
+    @pytest.mark.hasty
     async def test_a_hundred_submits_share_one_failure(self, server: Scripted, transport: Transport) -> None:
         server.on("POST", "/v1/access-token", scripted.hanging_answer)
         connector = self.connector(transport, server.base_url)

@@ -99,7 +99,7 @@ UNCLEAR = {
 }
 
 
-@pytest.mark.parametrize("fault", UNCLEAR)
+@pytest.mark.parametrize("fault", scripted.faults(UNCLEAR))
 async def test_after_the_request_arrived_nothing_is_certain(
     fault: str, server: Scripted, transport: Transport, heard: Heard
 ) -> None:
