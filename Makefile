@@ -25,8 +25,8 @@ help:
 run: $(INSTALLED)
 	@$(PY) -m gateway.cli demo
 
-# Half of a test is waiting for processes, sockets and schedules: three workers keep two cores busy.
-WORKERS = $(shell $(PY) -c "import os; print(-(-(os.cpu_count() or 1) * 3 // 2))")
+# Half of a test is waiting for processes, sockets and schedules: two workers keep a core busy.
+WORKERS = $(shell $(PY) -c "import os; print(2 * (os.cpu_count() or 1))")
 test: $(INSTALLED)
 	@failed=; \
 	check() { name=$$1; shift; echo "== $$name"; "$$@" || failed="$$failed $$name"; }; \

@@ -41,7 +41,7 @@ def test_a_fraction_is_an_exact_decimal_and_never_a_float(number):
 
 
 @given(st.binary() | PIECES)
-@settings(deadline=None, max_examples=1500)
+@settings(deadline=None, max_examples=600)
 def test_raises_nothing_but_its_own_error(body):
     with contextlib.suppress(StrictJsonError):
         value = load(body)

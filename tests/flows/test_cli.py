@@ -12,7 +12,6 @@ import sys
 import time
 import urllib.request
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 
@@ -23,8 +22,8 @@ from gateway.sealing import Seal, new_master_key
 from gateway.settings import Settings
 from gateway.store import accounts, ledger
 from gateway.store.database import open_pool
+from tests.forked import Forked
 
-ROOT = Path(__file__).parents[2]
 MASTER_KEY = new_master_key()
 STOPS_WITHIN_S = 10
 NOBODY = "acct_0123456789abcdef0123456789abcdef"
@@ -57,15 +56,7 @@ def command(dsn, monkeypatch, capsys):
 
 def start(*words, **settings):
     """A command as a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli", *words],
-        cwd=ROOT,
-        env=os.environ | settings,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    return Forked("gateway.cli", *words, env=os.environ | settings)
 
 
 def fails(*words, **settings):

@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import signal
-import sys
 
 from test_books import check_invariants
 from world import BANK, MASTER_KEY
@@ -11,6 +9,7 @@ from world import BANK, MASTER_KEY
 from gateway.connections import Connections
 from gateway.dispatcher import Dispatcher
 from gateway.learned import Learned
+from tests.forked import Forked
 from tests.ports import free_port
 
 
@@ -23,8 +22,8 @@ class Process:
         self.process = None
 
     async def start(self):
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway.cli", "serve",
+        self.process = Forked(
+            "gateway.cli", "serve",
             env={
                 **os.environ,
                 "GATEWAY_PORT": str(self.port),
@@ -32,7 +31,6 @@ class Process:
                 "GATEWAY_MASTER_KEY": MASTER_KEY,
                 "GATEWAY_LOG_LEVEL": "error",
             },
-            stdout=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         async with asyncio.timeout(20):
             while True:
@@ -45,13 +43,13 @@ class Process:
                 await asyncio.sleep(0.05)
 
     async def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        await self.process.wait()
+        await asyncio.to_thread(self.process.end)
 
     async def stop(self):
         if self.process.returncode is None:
             self.process.terminate()
-            await asyncio.wait_for(self.process.wait(), 15)
+            await asyncio.to_thread(self.process.wait, 15)
+        self.process.end()
 
 
 async def let_time_pass(pool):

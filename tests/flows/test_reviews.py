@@ -3,13 +3,13 @@
 import asyncio
 import json
 import re
-import sys
 
 import pytest
 from world import BANK, newest_attempt
 
 from gateway.recording import Said
 from schemas.report import Progress, Taken
+from tests.forked import Forked
 
 
 @pytest.fixture
@@ -57,15 +57,10 @@ async def test_the_log_says_once_that_it_needs_a_person(world, merchant, capsys)
 
 async def desk_list(world, *words):
     """What `payout-gateway desk list` prints, as a process of its own."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli", "desk", "list", *words),
-        env={"GATEWAY_DATABASE_URL": world.dsn},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    return out.decode().splitlines()
+    with Forked("gateway.cli", "desk", "list", *words, env={"GATEWAY_DATABASE_URL": world.dsn}) as process:
+        out, err = await asyncio.to_thread(process.communicate, 20)
+    assert process.returncode == 0, err
+    return out.splitlines()
 
 
 async def test_the_operators_command_lists_all_accounts_the_longest_first(world, merchant):

@@ -1,7 +1,6 @@
 """One gateway process seen from its parent: started, killed, stopped, continued, ended. By its own process id, always."""
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import time
@@ -9,10 +8,9 @@ from pathlib import Path
 
 import psutil
 
+from tests.forked import CONTEXT
 from tests.kill.serve import LOG, Job, serve
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.kill.serve"])
 _LOOK_S = 0.005
 _READY_WITHIN_S = 20.0
 _ENDED_WITHIN_S = 12.0
@@ -28,8 +26,8 @@ class GatewayProcess:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.port = job.port
-        self._end, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=serve, args=(job, theirs), daemon=True)
+        self._end, theirs = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(target=serve, args=(job, theirs), daemon=True)
         self._process.start()
         theirs.close()
 

@@ -1,5 +1,5 @@
-"""How much of the sweep a run does: in small, several points share a stage; in full (`KILL_SWEEP=full`) each has its own, and
-there are more hits."""
+"""How much of the sweep a run does: in small, several points share a stage, and the seed chooses at which pass each is killed;
+in full (`KILL_SWEEP=full`) each has its own, at all of more passes."""
 
 import os
 from collections.abc import Iterable

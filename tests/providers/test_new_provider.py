@@ -105,7 +105,8 @@ def test_a_new_provider_is_clean_code_and_fails_with_help(checkout):
     status, said = run(checkout, "mypy", "-p", f"providers.{NAME}", "-p", f"providers.{LONGEST}")
     assert status == 0, said
 
-    status, said = run(checkout, "pytest", SUITE, "-p", "no:xdist", "--tb=line")  # hundreds fail: a line each
+    # Hundreds fail, a line each; every kind of answer that is misread has nothing more to say.
+    status, said = run(checkout, "pytest", SUITE, "-k", "not (http or json or html)", "-p", "no:xdist", "--tb=line")
     assert status == 1, said
     missing = [sentence for sentence in SAID_BY_THE_SUITE if sentence not in said]
     assert missing == [], said

@@ -6,12 +6,12 @@ Whole runs, with payouts and webhooks, are compared in `test_repeats`; here it i
 import asyncio
 import os
 import re
-import sys
 from pathlib import Path
 
 import aiohttp
 
 from providers.sandbox.server import SANDBOXES
+from tests.forked import Forked
 from tests.sandboxes.desks import DESKS
 
 ORDERS = 24
@@ -21,24 +21,23 @@ PLAIN = ("providers.sandbox",)
 
 async def run(data_dir: Path, module: tuple[str, ...], *flags: str, **settings: str) -> tuple[list[int], str]:
     """(the answer to each order, what the process said of its seed) of a process of its own."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *module, "--port", "0", "--data-dir", str(data_dir), *flags),
+    process = Forked(
+        *(*module, "--port", "0", "--data-dir", str(data_dir), *flags),
         env={name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | settings,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        errors_to_output=True,
     )
-    assert process.stdout is not None
     said = ""
     try:
         async with asyncio.timeout(30):
             while not (listens := re.search(r"(?:^http://|listen on )127\.0\.0\.1:(\d+)", said, re.MULTILINE)):
-                line = await process.stdout.readline()
+                line = await asyncio.to_thread(process.stdout.readline)
                 assert line, said
-                said += line.decode()
+                said += line
             met = await orders(f"http://127.0.0.1:{listens[1]}")
     finally:
         process.terminate()
-        await process.communicate()
+        await asyncio.to_thread(process.wait, 10)
+        process.end()
     return met, next(line for line in said.splitlines() if "same requests" in line)
 
 

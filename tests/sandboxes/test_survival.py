@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import json
-import signal
-import sys
+import os
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +14,7 @@ from providers.sandbox.clock import Schedule, now_ms
 from providers.sandbox.journal import Journal
 from providers.sandbox.ledger import Money, MoneyLedger
 from providers.sandbox.webhooks import Delivery
+from tests.forked import Forked
 from tests.ports import free_port
 
 EUR = {"currency": "EUR", "value": "10.00"}
@@ -80,12 +80,10 @@ class Process:
 
     async def __aexit__(self, *_exc: object) -> None:
         await self.session.close()
-        self.child.kill()
-        await self.child.wait()
+        self.child.end()
 
     async def start(self) -> None:
-        command = (sys.executable, "-m", "providers.sandbox", *self._options)
-        self.child = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+        self.child = Forked("providers.sandbox", *self._options, env=os.environ)
         await self.until_heard()
 
     async def until_heard(self) -> None:
@@ -97,8 +95,7 @@ class Process:
         pytest.fail("the sandboxes do not answer")
 
     async def kill(self) -> None:
-        self.child.send_signal(signal.SIGKILL)
-        await self.child.wait()
+        self.child.end()
 
     async def call(self, method: str, path: str, **more: Any) -> Any:
         async with self.session.request(method, f"{self.base}{path}", **more) as answer:
