@@ -92,5 +92,5 @@ def dsn(postgres, tmp_path, monkeypatch) -> str:
     """A migrated database of this test's own; gateways of it keep their files in the test's folder."""
     monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path / "gateway"))
     name = f"test_{next(_numbers)}"
-    asyncio.run(_run(postgres.dsn, f"create database {name} template template_gateway strategy wal_log"))
+    asyncio.run(_run(postgres.dsn, f"create database {name} template template_gateway strategy file_copy"))
     return postgres.dsn_of(name)  # never dropped: the whole server goes when the tests are over

@@ -66,6 +66,7 @@ async def open_pool(dsn: str, *, size: int) -> Pool:
             "enable_seqscan": "off",
             "enable_hashjoin": "off",
             "enable_mergejoin": "off",
+            "jit": "off",  # before PostgreSQL 18 what is switched off above looks so dear that compiling it would seem to pay
         },
     )
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):

@@ -195,7 +195,7 @@ class World:
 
     async def start_gateway(self, providers=QUICK, **settings) -> Gateway:
         given = {"data_dir": Path(self.data_dir) / "gateway", **settings}
-        gateway = await make_gateway(Settings(port=0, poll_s=0.05, pool_size=4, **given), self.dsn, MASTER_KEY, providers)
+        gateway = await make_gateway(Settings(port=0, poll_s=0.05, pool_size=3, **given), self.dsn, MASTER_KEY, providers)
         await gateway.start()
         self.gateways.append(gateway)
         return gateway
