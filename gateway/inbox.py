@@ -19,6 +19,7 @@ from gateway.connections import Connection, Connections
 from gateway.gather import Gather
 from gateway.loops import Loop
 from gateway.metrics import Metrics
+from gateway.one_each import OneEach
 from gateway.points import point
 from gateway.recording import Said
 from gateway.sealing import Seal, card_place, notice_place
@@ -65,35 +66,27 @@ class Inbox(Loop):
         self._apply = apply
         self._seal = seal
         self._metrics = metrics
-        self._reading: dict[str, asyncio.Task[None]] = {}  # by connection
+        self._reading = OneEach(self, then=self.wake)  # for what has come in for it meanwhile
         self._found: Gather[Named, list[AttemptRow]] = Gather(partial(find_attempts, pool))
         self._outcomes: Gather[NoticeOutcome, None] = Gather(partial(settle_notices, pool), in_flight=1)
 
     async def round(self) -> bool:
         """Read what is due; whether there may be more."""
         claimed_at = time.monotonic()
-        notices = await claim_notices(self._pool, lease_s=_LEASE_S, limit=_AT_ONCE, not_of=self._reading)
+        notices = await claim_notices(self._pool, lease_s=_LEASE_S, limit=_AT_ONCE, not_of=self._reading.busy)
         by_connection: dict[str, list[NoticeRow]] = defaultdict(list)
         if notices:
             point("notices_claimed")
         for notice in notices:
             by_connection[notice.connection_id].append(notice)
         for connection_id, group in by_connection.items():
-            # A task each: a provider that is slow to be read must not delay the notices of others.
-            task = asyncio.create_task(self._settle(group, claimed_at + _LEASE_S * _OF_LEASE))
-            self._reading[connection_id] = task
-            task.add_done_callback(partial(self._over, connection_id))
+            self._reading.begin(connection_id, self._settle(group, claimed_at + _LEASE_S * _OF_LEASE))
         return len(notices) == _AT_ONCE
-
-    def _over(self, connection_id: str, _task: asyncio.Task[None]) -> None:
-        del self._reading[connection_id]
-        self.wake()  # for what has come in for it meanwhile
 
     async def close(self) -> None:
         """Stop claiming; finish what is being read."""
         await super().close()
-        if self._reading:
-            await asyncio.wait(self._reading.values())
+        await self._reading.finish()
 
     async def _settle(self, notices: Sequence[NoticeRow], read_before: float) -> None:
         for start in range(0, len(notices), _TOGETHER):
@@ -104,15 +97,16 @@ class Inbox(Loop):
                 await self._settled([notice], read_before)
 
     async def _settled(self, notices: Sequence[NoticeRow], read_before: float) -> bool:
+        lease = asyncio.timeout(read_before - time.monotonic())
         try:
-            async with asyncio.timeout(read_before - time.monotonic()):
+            async with lease:
                 outcomes = await self._read(notices)
             point("notices_read")
             await asyncio.gather(*(self._outcomes.submit(outcome) for outcome in outcomes))
-        except TimeoutError:
-            _log.warning("inbox.slow", connection=notices[0].connection_id, provider=notices[0].provider)
-            return True  # claimed anew when their lease is over; to begin once more would take as long
-        except Exception:
+        except Exception as error:
+            if isinstance(error, TimeoutError) and lease.expired():  # and no timeout of the database
+                _log.warning("inbox.slow", connection=notices[0].connection_id, provider=notices[0].provider)
+                return True  # claimed anew when their lease is over; to begin once more would take as long
             # They stay claimed until their lease runs out, and are read again.
             self.on_round(self.name, "error")
             _log.exception("inbox.read_failed", connection=notices[0].connection_id)

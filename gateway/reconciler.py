@@ -17,6 +17,7 @@ from gateway.connections import Connection, Connections
 from gateway.dispatcher import lease_s, order_of, send_before_s
 from gateway.ids import new_id
 from gateway.loops import Failures, Loop
+from gateway.one_each import OneEach
 from gateway.points import point
 from gateway.reading_rules import may_cancel, may_resend
 from gateway.sealing import Seal
@@ -48,20 +49,20 @@ class Reconciler(Loop):
         self._connections = connections
         self._apply = apply
         self._seal = seal
-        self._checking: dict[str, asyncio.Task[None]] = {}  # by connection
+        self._checking = OneEach(self)
 
     async def round(self) -> bool:
         """Read what is due; whether there may be more."""
         claimed_at = time.monotonic()
-        due = await claim_due(self._pool, lease_s=_LEASE_S, limit=_AT_ONCE, not_of=self._checking)
+        due = await claim_due(self._pool, lease_s=_LEASE_S, limit=_AT_ONCE, not_of=self._checking.busy)
         if due:
             point("due_claimed")
         by_connection: dict[str, list[AttemptRow]] = defaultdict(list)
         for attempt in due:
             by_connection[attempt.connection_id].append(attempt)
-        # A task each: a provider that is slow to be read must not keep the attempts of others waiting.
+        read_before = claimed_at + _LEASE_S * _OF_LEASE
         begun = [
-            self._begin(connection_id, group, claimed_at + _LEASE_S * _OF_LEASE)
+            self._checking.begin(connection_id, self._check(connection_id, group, read_before))
             for connection_id, group in by_connection.items()
         ]
         if begun:
@@ -71,20 +72,7 @@ class Reconciler(Loop):
     async def close(self) -> None:
         """Stop claiming; finish what is being read."""
         await super().close()
-        if self._checking:
-            await asyncio.wait(self._checking.values())
-
-    def _begin(self, connection_id: str, attempts: Sequence[AttemptRow], read_before: float) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._check(connection_id, attempts, read_before))
-        self._checking[connection_id] = task
-        task.add_done_callback(lambda ended: self._over(connection_id, ended))
-        return task
-
-    def _over(self, connection_id: str, task: asyncio.Task[None]) -> None:
-        del self._checking[connection_id]
-        if not task.cancelled() and (error := task.exception()):
-            self.on_round(self.name, "error")
-            _log.error("reconciler.check_failed", connection=connection_id, exc_info=error)
+        await self._checking.finish()
 
     async def _check(self, connection_id: str, attempts: Sequence[AttemptRow], read_before: float) -> None:
         # A lease that ran out while sending: whoever sent it is gone, and the provider may have it or not.
@@ -99,10 +87,13 @@ class Reconciler(Loop):
         failures = Failures(self.name)
         await self._cancel(connection, [a for a in rest if a.cancel_asked and a.state is AttemptState.PENDING])
         for some in in_parts(rest):
+            lease = asyncio.timeout(read_before - time.monotonic())
             try:
-                async with asyncio.timeout(read_before - time.monotonic()):
+                async with lease:
                     reports = await read_back(connection, some)
             except TimeoutError:
+                if not lease.expired():  # the database's, and no provider's
+                    raise
                 _log.warning("reconciler.slow", connection=connection_id, provider=connection.row.provider)
                 break  # somebody else may have claimed them by now
             with failures.caught(connection=connection_id):  # what cannot be booked of one must not stop what the others need

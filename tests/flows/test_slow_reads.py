@@ -93,6 +93,24 @@ async def test_a_read_that_takes_longer_than_its_lease_is_given_up(two, monkeypa
     await slow.until(made["id"], "paid")
 
 
+@pytest.mark.parametrize(("by", "step"), [("inbox", "_match"), ("reconciler", "_resend")])
+async def test_a_timeout_of_the_database_is_a_failed_round_and_no_slow_provider(world, monkeypatch, by, step):
+    gateway = await world.start_gateway()
+    merchant = await world.merchant(providers=("pivot",))
+    loop, rounds = getattr(gateway, by), []
+
+    async def timed_out(*_given):
+        raise TimeoutError
+
+    monkeypatch.setattr(loop, step, timed_out)
+    monkeypatch.setattr(loop, "on_round", lambda _name, outcome: rounds.append(outcome))
+    made = await merchant.pay(provider="pivot", **BANK)
+    await merchant.until(made["id"], "paid")  # the other loop knows
+    async with asyncio.timeout(5):
+        while "error" not in rounds:
+            await asyncio.sleep(0.02)
+
+
 @pytest.mark.parametrize("by", ["reconciler", "inbox"])
 async def test_what_cannot_be_booked_of_one_payout_keeps_no_other_from_being_booked(world, by):
     """The database refuses one change: those that were to be written with it are written, whoever brought the news."""

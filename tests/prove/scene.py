@@ -234,8 +234,7 @@ class Scene:
             async with self._http.post(url, data=orjson.dumps(told)) as answer:
                 assert answer.status == 200, await answer.text()
             await self.gateway.inbox.round()
-            while self.gateway.inbox._reading:
-                await next(iter(self.gateway.inbox._reading.values()))
+            await self.gateway.inbox._reading.finish()
 
     # --- the end
 

@@ -8,6 +8,7 @@ import copy
 from dataclasses import replace
 
 from gateway import reconciler
+from gateway.one_each import OneEach
 from tests.flows.world import BANK, QUICK, World
 
 _CLOSING_SOON = {"replay_window_s": 0.8, "visibility_s": 0.3, "batch_linger_s": 0.0}
@@ -29,7 +30,7 @@ async def test_a_repetition_that_waited_past_its_lease_does_not_leave(dsn, tmp_p
         await asyncio.sleep(0.3)  # the first send is surely over
 
         slow, other = copy.copy(gateway.reconciler), copy.copy(gateway.reconciler)  # as of two processes
-        slow._checking, other._checking = {}, {}
+        slow._checking, other._checking = OneEach(slow), OneEach(other)
         awake, mark_resent = asyncio.Event(), reconciler.mark_resent
 
         async def paused(*given, **named):
@@ -48,5 +49,5 @@ async def test_a_repetition_that_waited_past_its_lease_does_not_leave(dsn, tmp_p
                 await asyncio.sleep(0.05)
         await sleeping
         awake.set()
-        await asyncio.gather(*slow._checking.values())
+        await slow._checking.finish()
         assert len(await world.sent("pivot")) == 1, await merchant.timeline(made["id"])
