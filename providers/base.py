@@ -7,6 +7,7 @@ never raises for network or provider trouble: whatever happened becomes a report
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Annotated, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -34,8 +35,17 @@ def _base_url(value: str) -> str:
     # `port` raises ValueError itself when it is no port.
     extra = parts.username or parts.password or parts.query or parts.fragment or parts.port == 0
     if parts.scheme not in {"http", "https"} or not parts.hostname or extra:
-        raise ValueError("must be http(s)://host, with a port and a path at most")
+        raise ValueError("must be https://host, with a port and a path at most")
+    if parts.scheme == "http" and not _is_at_home(parts.hostname):
+        raise ValueError("must be https: every request carries the secrets (http only to this machine or a private address)")
     return value.rstrip("/")
+
+
+def _is_at_home(host: str) -> bool:
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return host == "localhost"
 
 
 def _header_text(secret: SecretStr) -> SecretStr:

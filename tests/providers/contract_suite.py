@@ -333,7 +333,7 @@ class NetworkContract(ConnectorContract):
         assert [type(report) for report in await connector.submit(SUBMISSION_KEY, [self.order()])] == [NotSent]
 
     async def test_unknown_host_is_not_sent(self, transport: Transport) -> None:
-        connector = self.connector(transport, "http://provider.invalid")
+        connector = self.connector(transport, "https://provider.invalid")
         assert [type(report) for report in await connector.submit(SUBMISSION_KEY, [self.order()])] == [NotSent]
 
     # --- nobody knows

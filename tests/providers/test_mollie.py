@@ -280,8 +280,8 @@ class TestMollie(NetworkContract):
         heard: Heard,
     ) -> None:
         body = payout("failed", statusReason={"code": code, "message": "m"}, completedAt=completed_at)
-        canned.get(f"http://mollie.test/v2/payouts/{PAYOUT}", payload=body, content_type="application/hal+json")
-        (report,) = await self.connector(transport, "http://mollie.test").find([self.known()])
+        canned.get(f"https://mollie.test/v2/payouts/{PAYOUT}", payload=body, content_type="application/hal+json")
+        (report,) = await self.connector(transport, "https://mollie.test").find([self.known()])
         assert isinstance(report, Taken)
         assert (report.progress, report.failure_code, report.words.code) == (progress, failure_code, code)
         assert len(heard.words) == (code == "moonlight")

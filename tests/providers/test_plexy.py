@@ -225,8 +225,8 @@ class TestPlexy(NetworkContract):
         self, body: dict[str, Any], status: int, canned: aioresponses, transport: Transport
     ) -> None:
         """X-4b: any 2xx is accepted; without a status it is new."""
-        canned.post("http://plexy.test/v1/payout", status=status, payload=body)
-        (report,) = await self.connector(transport, "http://plexy.test").submit(SUBMISSION_KEY, [self.order()])
+        canned.post("https://plexy.test/v1/payout", status=status, payload=body)
+        (report,) = await self.connector(transport, "https://plexy.test").submit(SUBMISSION_KEY, [self.order()])
         assert isinstance(report, Taken)
         assert (report.progress, report.provider_ref, report.amount_minor) == (Progress.PENDING, TRANSACTION, None)
 
@@ -237,16 +237,16 @@ class TestPlexy(NetworkContract):
     async def test_accepted_without_an_id_is_for_a_person(
         self, body: dict[str, Any], canned: aioresponses, transport: Transport
     ) -> None:
-        canned.post("http://plexy.test/v1/payout", payload=body)
-        (report,) = await self.connector(transport, "http://plexy.test").submit(SUBMISSION_KEY, [self.order()])
+        canned.post("https://plexy.test/v1/payout", payload=body)
+        (report,) = await self.connector(transport, "https://plexy.test").submit(SUBMISSION_KEY, [self.order()])
         assert isinstance(report, Unclear)
 
     @pytest.mark.parametrize("amount", ["100", True, [1], 0.001, -0.5])
     async def test_an_amount_that_cannot_be_read_is_unclear(
         self, amount: Any, canned: aioresponses, transport: Transport
     ) -> None:
-        canned.post("http://plexy.test/v1/payout", payload={"id": TRANSACTION, "amount": amount})
-        (report,) = await self.connector(transport, "http://plexy.test").submit(SUBMISSION_KEY, [self.order()])
+        canned.post("https://plexy.test/v1/payout", payload={"id": TRANSACTION, "amount": amount})
+        (report,) = await self.connector(transport, "https://plexy.test").submit(SUBMISSION_KEY, [self.order()])
         if amount == -0.5:
             assert isinstance(report, Taken)
             assert report.amount_minor == -50, "told as it is; the gateway compares"
@@ -470,8 +470,8 @@ class TestPlexy(NetworkContract):
     async def test_words_of_payments_say_nothing_about_a_payout(
         self, word: str, canned: aioresponses, transport: Transport, heard: Heard
     ) -> None:
-        canned.get(f"http://plexy.test/v1/transactions/{TRANSACTION}", payload=transaction(word))
-        (report,) = await self.connector(transport, "http://plexy.test").find([self.known()])
+        canned.get(f"https://plexy.test/v1/transactions/{TRANSACTION}", payload=transaction(word))
+        (report,) = await self.connector(transport, "https://plexy.test").find([self.known()])
         assert isinstance(report, Unclear)
         assert report.words.status == word
         assert len(heard.words) == 1

@@ -154,7 +154,14 @@ class TestAnswers:
 class TestSettings:
     @pytest.mark.parametrize(
         "url",
-        ["https://api.pivot-payment.com", "http://127.0.0.1:8090/pivot", "http://[::1]:8090", "https://api.example.com/"],
+        [
+            "https://api.pivot-payment.com",
+            "https://api.example.com/",
+            "http://127.0.0.1:8090/pivot",
+            "http://[::1]:8090",
+            "http://localhost:8090",
+            "http://10.1.2.3:8090",
+        ],
     )
     def test_addresses(self, url: str) -> None:
         assert PivotSettings(base_url=url).base_url == url.rstrip("/")
@@ -174,6 +181,10 @@ class TestSettings:
             "https://[",
             "https://x\n",
             "file:///etc",
+            "http://api.pivot-payment.com",
+            "http://localhost.example.com",
+            "http://8.8.8.8",
+            "http://2130706433",  # 127.0.0.1 as nobody writes it
         ],
     )
     def test_no_addresses(self, url: str) -> None:
