@@ -319,7 +319,7 @@ class Apply:
         """Send nothing more through a connection whose word turned out wrong, until a person has looked."""
         reason = f"attempt {attempt.id} paid although its provider had ended it; send nothing more before this is understood"
         await pause_connection(self._pool, attempt.account_id, attempt.connection_id, for_s=_UNTIL_RESUMED_S, reason=reason)
-        _log.error("payout.paid_late", payout=attempt.payout_id, attempt=attempt.id, provider=attempt.provider)
+        _log.error("payout.paid_late", **_named(attempt), provider=attempt.provider)
 
     def _stored(self, said: Said, attempt: AttemptRow) -> StoredReport:
         """A report that changes nothing, and when its attempt is read again."""
@@ -348,17 +348,15 @@ class Apply:
         self._metrics.payouts_of(decision.phase, attempt.provider, decision.failure_code or "").inc()
         _log.info(
             "payout.moved",
-            payout=attempt.payout_id,
-            attempt=attempt.id,
+            **_named(attempt),
             provider=attempt.provider,
             phase=decision.phase,
             attempt_state=decision.attempt_state,
         )
         if decision.review_reason not in (None, attempt.review_reason):  # whatever the phase: a final one stays beside it
-            _log.error(
-                "payout.needs_review",
-                payout=attempt.payout_id,
-                attempt=attempt.id,
-                phase=decision.phase,
-                reason=decision.review_reason,
-            )
+            _log.error("payout.needs_review", **_named(attempt), phase=decision.phase, reason=decision.review_reason)
+
+
+def _named(attempt: AttemptRow) -> dict[str, str]:
+    """What a log line calls it: everything that somebody may search for."""
+    return {"account": attempt.account_id, "payout": attempt.payout_id, "attempt": attempt.id}

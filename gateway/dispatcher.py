@@ -220,7 +220,9 @@ class Dispatcher(Loop):
                 try:
                     submissions += await self._claim(lanes, limit=1, payout_id=payout.id)
                 except _ClaimRefusedError as refused:
-                    _log.error("dispatcher.claim_refused", payout=payout.id, constraint=refused.constraint)
+                    _log.error(
+                        "dispatcher.claim_refused", account=payout.account_id, payout=payout.id, constraint=refused.constraint
+                    )
                     self.on_round(self.name, "error")
                     await set_aside(self._pool, payout, for_s=_PAUSE_S)
         except Exception:

@@ -214,10 +214,11 @@ class Recovery(Loop):
             state=state,
         )
         adopted = await adopt(self._pool, forgotten)
+        named = {"account": question.due.account_id, "payout": question.due.payout_id, "attempt": asked.attempt_id}
         if adopted:
-            _log.warning("recovery.adopted", payout=question.due.payout_id, attempt=asked.attempt_id, state=state)
+            _log.warning("recovery.adopted", **named, state=state)
         if review_reason:
-            _log.error("payout.needs_review", payout=question.due.payout_id, attempt=asked.attempt_id, reason=review_reason)
+            _log.error("payout.needs_review", **named, reason=review_reason)
         return adopted
 
     async def _found_too_late(self, question: _Question, ruled: Ruled) -> None:
@@ -236,7 +237,7 @@ class Recovery(Loop):
                 detail=detail,
             )
             await add_incidents(self._pool, due.account_id, about.place.connection_id, [incident])
-            _log.error("recovery.found_too_late", payout=due.payout_id, reason=detail)
+            _log.error("recovery.found_too_late", account=due.account_id, payout=due.payout_id, reason=detail)
         await settle_lookups(self._pool, [(due, LookupState.OVER, detail)])
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.api.body import query
-from gateway.api.envelope import ApiError
+from gateway.api.envelope import ACCOUNT_ID, ApiError
 from gateway.recall import Recall
 from gateway.sealing import Seal, key_place
 from gateway.store import accounts
@@ -88,6 +88,7 @@ class Auth:
                 "Send Authorization: Bearer <key>, or a Plugipay-HMAC-SHA256 signature.",
                 field="Authorization",
             )
+        request[ACCOUNT_ID] = caller.account_id
         if scope not in caller.scopes:
             raise ApiError(403, "insufficient_scope", f"This key does not have the scope {scope}.", field="Authorization")
         behalf = request.headers.getall("X-Plugipay-On-Behalf-Of", None)

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.api.envelope import PAYOUT_ID, REQUEST_ID, ApiError, fail
+from gateway.api.envelope import ACCOUNT_ID, PAYOUT_ID, REQUEST_ID, ApiError, fail
 from gateway.gather import TooMuchWaitingError
 from gateway.ids import new_id
 from gateway.metrics import Metrics
@@ -73,6 +73,8 @@ async def edge(request: web.Request, *, handler: Handler, metrics: Metrics) -> w
     response.headers["X-Request-Id"] = request_id
     response.headers["Server"] = "payout-gateway"  # aiohttp would tell the versions of Python and its own
     route = _route(request)
+    if ACCOUNT_ID in request:
+        said["account"] = request[ACCOUNT_ID]
     if PAYOUT_ID in request:
         said["payout"] = request[PAYOUT_ID]
     # A method that HTTP does not know would be a label that whoever asks can invent.

@@ -9,7 +9,9 @@ from aiohttp import web
 from gateway.api.whole import WholeAnswer
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
-PAYOUT_ID: web.RequestKey[str] = web.RequestKey("payout_id", str)  # for the log line
+# For the log line: whose request it was, once that is proven, and what it was about.
+ACCOUNT_ID: web.RequestKey[str] = web.RequestKey("account_id", str)
+PAYOUT_ID: web.RequestKey[str] = web.RequestKey("payout_id", str)
 
 # HTTP wants one in every 401, also where a provider's notice proves itself in another way.
 _CHALLENGE = "Bearer, Plugipay-HMAC-SHA256"

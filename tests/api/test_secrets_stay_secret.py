@@ -202,6 +202,13 @@ async def test_not_in_the_logs(flow, log):
     assert {line["status"] for line in log.lines if line["event"] == "request"} >= {200, 201, 400, 401, 422}
     assert all(line["requestId"].startswith("req_") for line in log.lines if line["event"] == "request")
     assert any(line.get("payout", "").startswith("po_") for line in log.lines if line["event"] == "request")
+    whose = {line["account"] for line in log.lines if line["event"] == "payout.moved"}
+    assert {account.partition("_")[0] for account in whose} == {"acct"}
+    for line in (line for line in log.lines if line["event"] == "request"):
+        assert ("account" in line) <= (line["status"] != 401), "whose it is said to be is proven"
+        assert line.get("account", "acct_").startswith("acct_")
+        if line["status"] == 201:
+            assert line["account"] in whose
     assert leaks(log.getvalue().decode(), flow.secrets | PERSONAL) == []
 
 
