@@ -14,6 +14,7 @@ from unittest import mock
 
 import asyncpg
 import hypothesis.core
+import psutil
 import pytest
 
 from gateway import embedded_postgres, logs
@@ -22,6 +23,7 @@ from gateway.store.database import migrate
 
 _numbers = itertools.count(1)
 MEMORY = Path("/dev/shm")
+IN_MEMORY = "gateway-tests-of-"
 
 
 class _CapturedOutput:
@@ -72,8 +74,11 @@ def postgres(tmp_path_factory):
 
 def _quick_folder(tmp_path_factory) -> Path:
     """In memory where there is room: hundreds of databases are made, and their files would only wait for the disk."""
+    for left in MEMORY.glob(f"{IN_MEMORY}*-*"):  # by a run that was killed, gigabytes of them
+        if not psutil.pid_exists(int(left.name.removeprefix(IN_MEMORY).partition("-")[0])):
+            shutil.rmtree(left, ignore_errors=True)
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30:
-        folder = Path(tempfile.mkdtemp(prefix="gateway-tests-", dir=MEMORY))
+        folder = Path(tempfile.mkdtemp(prefix=f"{IN_MEMORY}{os.getpid()}-", dir=MEMORY))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         return folder / "pg"
     return tmp_path_factory.mktemp("pg")
