@@ -18,7 +18,6 @@ _FOR_WHOLE_TABLES = {
     "enable_hashjoin": "on",
     "enable_mergejoin": "on",
     "max_parallel_workers_per_gather": "0",
-    "jit": "off",
     "work_mem": "64MB",
 }
 _SETTLE_S = 5.0  # the database gives up first, and says so
