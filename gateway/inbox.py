@@ -19,7 +19,7 @@ from gateway.connections import Connection, Connections
 from gateway.gather import Gather
 from gateway.loops import Loop
 from gateway.metrics import Metrics
-from gateway.one_each import OneEach
+from gateway.one_each import OneEach, in_time
 from gateway.points import point
 from gateway.recording import Said
 from gateway.sealing import Seal, card_place, notice_place
@@ -36,7 +36,6 @@ from schemas.report import Report, Taken
 _log = structlog.get_logger(__name__)
 
 _LEASE_S = 120.0
-_OF_LEASE = 0.9  # what began in time may be answered and booked in the rest
 _AT_ONCE = 200
 _TOGETHER = 32  # notices of one connection: as many as even a slow provider answers about within the lease
 _GIVE_UP_AFTER_S = DAY_S
@@ -80,7 +79,7 @@ class Inbox(Loop):
         for notice in notices:
             by_connection[notice.connection_id].append(notice)
         for connection_id, group in by_connection.items():
-            self._reading.begin(connection_id, self._settle(group, claimed_at + _LEASE_S * _OF_LEASE))
+            self._reading.begin(connection_id, self._settle(group, in_time(claimed_at, _LEASE_S)))
         return len(notices) == _AT_ONCE
 
     async def close(self) -> None:

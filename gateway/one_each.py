@@ -1,6 +1,6 @@
 """One task for each connection at a time: a provider that is slow must not keep waiting what belongs to others.
 
-A task that fails is a failed round of its loop, and logged; it ends no other. Claims nothing, and knows no lease.
+A task that fails is a failed round of its loop, and logged; it ends no other. Claims nothing.
 """
 
 import asyncio
@@ -12,6 +12,12 @@ import structlog
 from gateway.loops import Loop
 
 _log = structlog.get_logger(__name__)
+_OF_LEASE = 0.9  # what began in time may be answered and booked in the rest
+
+
+def in_time(claimed_at: float, lease_s: float) -> float:
+    """Until when to go on with what was claimed then; both by the monotonic clock, in seconds."""
+    return claimed_at + lease_s * _OF_LEASE
 
 
 def _nothing() -> None:

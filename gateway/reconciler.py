@@ -17,7 +17,7 @@ from gateway.connections import Connection, Connections
 from gateway.dispatcher import lease_s, order_of, send_before_s
 from gateway.ids import new_id
 from gateway.loops import Failures, Loop
-from gateway.one_each import OneEach
+from gateway.one_each import OneEach, in_time
 from gateway.points import point
 from gateway.reading_rules import may_cancel, may_resend
 from gateway.sealing import Seal
@@ -33,7 +33,6 @@ from schemas.report import NotFound, Report, Unclear
 _log = structlog.get_logger(__name__)
 _AT_ONCE = 200
 _LEASE_S = 120.0
-_OF_LEASE = 0.9  # what began in time may be answered and booked in the rest
 _WAIT_S = 1.0  # a round waits so long for what it has begun; what takes longer goes on beside the next ones
 SOURCE = "reconciler"
 
@@ -60,7 +59,7 @@ class Reconciler(Loop):
         by_connection: dict[str, list[AttemptRow]] = defaultdict(list)
         for attempt in due:
             by_connection[attempt.connection_id].append(attempt)
-        read_before = claimed_at + _LEASE_S * _OF_LEASE
+        read_before = in_time(claimed_at, _LEASE_S)
         begun = [
             self._checking.begin(connection_id, self._check(connection_id, group, read_before))
             for connection_id, group in by_connection.items()
